@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 
 F16, BF16, F32, F64 = "half", "bfloat", "float", "double"
 I1, I8, I16, I32, I64, PTR = "i1", "i8", "i16", "i32", "i64", "ptr"
@@ -91,9 +92,16 @@ Operand = Value | int | float | bool
 
 
 def constant(value: float | int | bool, type_: str) -> Value:
+    return _constant(value, type_) if value else _make_constant(value, type_)  # 0.0 and -0.0 are one key
+
+
+def _make_constant(value: float | int | bool, type_: str) -> Value:
     element = element_of(type_)
     text = format_number(value, element)
     return Value(f"splat ({element} {text})" if type_[0] == "<" else text, type_)
+
+
+_constant = lru_cache(maxsize=4096, typed=True)(_make_constant)
 
 
 def vector_constant(values: Sequence[float | int | bool], element: str) -> Value:
@@ -137,10 +145,19 @@ class Module:
         return "\n".join(parts) + "\n"
 
 
+CHAIN = "~"
+_CHAIN_NAMES = tuple(str(k) for k in range(16))
+
+
 class Function:
     """Emits the body of one function, instruction by instruction.
 
     `arguments` are (name, type) pairs; a type may carry attributes after its first word, as in `ptr noalias`.
+
+    Interleaving: within `interleaved(n)`, a value may stand for n values of n independent chains (`join_chains` makes one).
+    An instruction that takes such a value is written once for each chain, the copies in a row, so that chains too long for
+    an out-of-order window overlap; one that takes none is written once and shared. In a name the mark `~` stands for the
+    number of the chain.
     """
 
     def __init__(
@@ -159,6 +176,7 @@ class Function:
         self._lines = ["entry:"]
         self._count = 0
         self.block = "entry"
+        self.chains = 1
         module.functions[name] = self
 
     def __str__(self) -> str:
@@ -169,12 +187,43 @@ class Function:
     def instruction(self, text: str, type_: str) -> Value:
         """Appends `%n = text` and returns %n of the given type."""
         self._count += 1
-        ref = f"%v{self._count}"
-        self._lines.append(f"  {ref} = {text}")
+        if CHAIN in text:
+            ref = f"%v{self._count}.~"
+            line = f"  {ref} = {text}"
+            self._lines += [line.replace(CHAIN, chain) for chain in _CHAIN_NAMES[: self.chains]]
+        else:
+            ref = f"%v{self._count}"
+            self._lines.append(f"  {ref} = {text}")
         return Value(ref, type_)
 
     def emit(self, text: str) -> None:
-        self._lines.append("  " + text)
+        if CHAIN in text:
+            self._lines += ["  " + text.replace(CHAIN, chain) for chain in _CHAIN_NAMES[: self.chains]]
+        else:
+            self._lines.append("  " + text)
+
+    @contextmanager
+    def interleaved(self, chains: int) -> Iterator[None]:
+        """Values joined inside stand for `chains` (at most 16) chains; they mean nothing outside."""
+        outside, self.chains = self.chains, chains
+        yield
+        self.chains = outside
+
+    def join_chains(self, values: Sequence[Value]) -> Value:
+        """One value that stands for values[k] in chain k; all have the same type."""
+        if len(values) != self.chains:
+            raise ValueError(f"{len(values)} values for {self.chains} chains")
+        if len(values) == 1:
+            return values[0]
+        self._count += 1
+        type_ = values[0].type
+        for value, chain in zip(values, _CHAIN_NAMES):
+            self._lines.append(f"  %v{self._count}.{chain} = bitcast {value} to {type_}")
+        return Value(f"%v{self._count}.~", type_)
+
+    def split_chains(self, value: Value) -> list[Value]:
+        """The value of each chain; a shared value comes as often as there are chains."""
+        return [Value(value.ref.replace(CHAIN, chain), value.type) for chain in _CHAIN_NAMES[: self.chains]]
 
     def fresh_label(self, stem: str) -> str:
         self._count += 1
@@ -200,14 +249,23 @@ class Function:
         text = ", ".join(f"[ {self.coerce(v, type_).ref}, %{block} ]" for v, block in incoming)
         return self.instruction(f"phi {type_} {text}", type_)
 
-    def open_phi(self, type_: str) -> tuple[Value, int]:
-        """A phi whose incoming values are given later through `close_phi`."""
-        value = self.instruction(f"phi {type_} ", type_)
-        return value, len(self._lines) - 1
+    def open_phi(self, type_: str, interleaved: bool = False) -> tuple[Value, int]:
+        """A phi whose incoming values are given later through `close_phi`; `interleaved` makes one for each chain."""
+        at = len(self._lines)
+        if not interleaved:
+            return self.instruction(f"phi {type_} ", type_), at
+        self._count += 1
+        self._lines += [f"  %v{self._count}.{chain} = phi {type_} " for chain in _CHAIN_NAMES[: self.chains]]
+        return Value(f"%v{self._count}.~", type_), at
 
     def close_phi(self, handle: tuple[Value, int], *incoming: tuple[Operand, str]) -> None:
         value, at = handle
-        self._lines[at] += ", ".join(f"[ {self.coerce(v, value.type).ref}, %{block} ]" for v, block in incoming)
+        text = ", ".join(f"[ {self.coerce(v, value.type).ref}, %{block} ]" for v, block in incoming)
+        if CHAIN not in value.ref:
+            self._lines[at] += text
+            return
+        for k in range(self.chains):
+            self._lines[at + k] += text.replace(CHAIN, _CHAIN_NAMES[k])
 
     # -- operands
 
@@ -487,7 +545,7 @@ class Function:
         self.branch(head)
         self.place_label(head)
         index = self.open_phi(I64)
-        phis = [self.open_phi(v.type) for v in carried]
+        phis = [self.open_phi(v.type, CHAIN in v.ref) for v in carried]
         values = list(body(index[0], [phi[0] for phi in phis]))
         following = self.instruction(f"add nuw nsw i64 {index[0].ref}, {step}", I64)
         self.close_phi(index, (start, before), (following, self.block))
