@@ -1,0 +1,71 @@
+"""What the operating system says of the host: usable cores, cache sizes, which processor it is."""
+
+from __future__ import annotations
+
+import functools
+import math
+import os
+import platform
+from pathlib import Path
+
+_CPU = Path("/sys/devices/system/cpu/cpu0")
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+def available_cores() -> int:
+    """Cores that this process may use: its affinity mask, cut to the processor limit of its control group."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    limit = _control_group_limit()
+    return cores if limit is None else max(1, min(cores, math.ceil(limit)))
+
+
+def _control_group_limit() -> float | None:
+    """Processors' worth of time that the control group grants, None where it sets no limit."""
+    own = next((line[3:] for line in _read("/proc/self/cgroup").splitlines() if line.startswith("0::")), "")
+    for folder in (_CGROUP / own.lstrip("/"), _CGROUP):
+        limit = _quota(_read(folder / "cpu.max").split())
+        if limit is not None:
+            return limit
+    first = _CGROUP / "cpu"
+    return _quota([_read(first / "cpu.cfs_quota_us").strip(), _read(first / "cpu.cfs_period_us").strip()])
+
+
+def _quota(words: list[str]) -> float | None:
+    if len(words) != 2 or not (words[0].isdigit() and words[1].isdigit()) or int(words[1]) == 0:
+        return None
+    return int(words[0]) / int(words[1])
+
+
+@functools.cache
+def cache_sizes(defaults: tuple[int, int, int]) -> tuple[int, int, int]:
+    """Bytes of the first-level data cache, the second and the third level; a default where the system is silent."""
+    sizes = dict(zip((1, 2, 3), defaults))
+    for index in range(5):
+        folder = _CPU / "cache" / f"index{index}"
+        level, size = _read(folder / "level").strip(), _read(folder / "size").strip()
+        if level.isdigit() and size[-1:] == "K" and _read(folder / "type").strip() != "Instruction":
+            sizes[int(level)] = int(size[:-1]) << 10
+    return sizes[1], sizes[2], sizes[3]
+
+
+@functools.cache
+def cpu_identity() -> str:
+    """A text that differs between processors with different instructions, found without loading LLVM."""
+    wanted = ("vendor_id", "cpu family", "model", "stepping", "flags", "CPU implementer", "CPU part", "Features")
+    facts: dict[str, str] = {}
+    for line in _read("/proc/cpuinfo").splitlines():
+        name, _, value = line.partition(":")
+        if not name.strip():
+            break  # the first processor speaks for all
+        if name.strip() in wanted:
+            facts[name.strip()] = value.strip()
+    return f"{platform.machine()} {facts}" if facts else f"{platform.platform()} {platform.processor()}"
+
+
+def _read(path: str | Path) -> str:
+    try:
+        with open(path, encoding="ascii", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
