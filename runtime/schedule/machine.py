@@ -131,8 +131,8 @@ def _forced_machine(name: str) -> Machine:
     lacking = machine.architecture != host.architecture or (machine.has_avx512 and not host.has_avx512)
     if lacking or (machine.has_fma and not host.has_fma) or (machine.has_avx2 and not host.has_avx2):
         raise ValueError(f"GRAPHC_MACHINE={name} cannot run on this host, a {host.cpu}")
-    sizes = {"l1_bytes": host.l1_bytes, "l2_bytes": host.l2_bytes, "l3_bytes": host.l3_bytes}
-    return replace(machine, cores=host.cores, **sizes)
+    l1, l2, l3 = host.l1_bytes, host.l2_bytes, host.l3_bytes
+    return replace(machine, cores=host.cores, l1_bytes=l1, l2_bytes=l2, l3_bytes=l3)
 
 
 @functools.cache

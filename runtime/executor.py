@@ -1,0 +1,248 @@
+"""A compiled program as data: a table of steps that one native routine walks.
+
+Kernels know nothing of the program that they are in. A step names a kernel, says where each operand lies (slot and byte
+offset) and how many chunks there are; a slot is a base pointer that is given anew for each run (a feed, a variable, the
+arena, a result). So nothing is compiled for a program but the kernels that no other program has, and measuring is a clock
+read around each step.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from graphc.runtime.emit.function import I32, I64, PTR, Module, Value
+from graphc.runtime.jit.engine import LoadedKernels, load_routines
+from graphc.runtime.jit.routine import Routine
+from graphc.runtime.kernel import MAXIMUM_CHUNKS
+from graphc.runtime.threads.pool import Pool, shared_pool
+
+STATUS_CELLS = 4  # failed check + 1, offending value, bound, step
+
+
+class Operand(NamedTuple):
+    """Where an operand lies: `offset` bytes behind the base pointer in slot `slot`."""
+
+    slot: int
+    offset: int = 0
+
+
+@dataclass(frozen=True)
+class Step:
+    """One kernel call. `parallel` lets its chunks run on the pool; `label` is for people."""
+
+    kernel: str
+    operands: tuple[Operand, ...]
+    chunks: int = 1
+    parallel: bool = False
+    label: str = ""
+
+
+class Failure(NamedTuple):
+    """A run-time check that failed: which one of the step's kernel (from 0), the offending value, its bound, the step."""
+
+    check: int
+    value: int
+    bound: int
+    step: int
+
+
+class StepRecord(ctypes.Structure):
+    _fields_ = [
+        ("kernel", ctypes.c_void_p),
+        ("chunks", ctypes.c_int64),
+        ("first_operand", ctypes.c_int64),
+        ("operand_count", ctypes.c_int64),
+        ("parallel", ctypes.c_int64),
+    ]
+
+
+class OperandRecord(ctypes.Structure):
+    _fields_ = [("slot", ctypes.c_int64), ("offset", ctypes.c_int64)]
+
+
+class ProgramRecord(ctypes.Structure):
+    """What the walk reads. `status_slot` is -1 where no kernel checks anything."""
+
+    _fields_ = [
+        ("steps", ctypes.c_void_p),
+        ("step_count", ctypes.c_int64),
+        ("operands", ctypes.c_void_p),
+        ("most_operands", ctypes.c_int64),
+        ("status_slot", ctypes.c_int64),
+        ("pool", ctypes.c_void_p),
+        ("pool_run", ctypes.c_void_p),
+    ]
+
+
+class Executable:
+    """A program ready to run.
+
+    `kernels` gives the addresses of all kernels that the steps name and keeps their code loaded. `status_slot` is the
+    slot of the four status cells, None where no kernel has checks. `pool` runs the parallel steps (default: the shared
+    pool of the process). `address` is that of the program's record, for the call path and for kernels that run programs.
+
+    Raises ValueError for an operand in a slot that does not exist or a step of more than 64 chunks, KeyError for a step
+    whose kernel is not in `kernels`.
+    """
+
+    def __init__(
+        self,
+        steps: Sequence[Step],
+        kernels: LoadedKernels,
+        slot_count: int,
+        status_slot: int | None = None,
+        pool: Pool | None = None,
+    ):
+        self.steps = tuple(steps)
+        self.slot_count = slot_count
+        self.status_slot = status_slot
+        self.kernels = kernels
+        self.pool = pool or shared_pool()
+        self._check()
+        operands = [operand for step in self.steps for operand in step.operands]
+        self._operands = (OperandRecord * max(1, len(operands)))(*(OperandRecord(*operand) for operand in operands))
+        self._steps = (StepRecord * max(1, len(self.steps)))()
+        first = 0
+        for record, step in zip(self._steps, self.steps):
+            record.kernel, record.chunks = kernels[step.kernel], step.chunks
+            record.first_operand, record.operand_count = first, len(step.operands)
+            record.parallel = step.parallel and step.chunks > 1 and self.pool.threads > 1
+            first += len(step.operands)
+        self._record = ProgramRecord(
+            steps=ctypes.addressof(self._steps),
+            step_count=len(self.steps),
+            operands=ctypes.addressof(self._operands),
+            most_operands=max((len(step.operands) for step in self.steps), default=0),
+            status_slot=-1 if status_slot is None else status_slot,
+            pool=self.pool.address,
+            pool_run=self.pool.run_address,
+        )
+        self.address = ctypes.addressof(self._record)
+
+    def run(self, slots: Sequence[int]) -> Failure | None:
+        """Runs all steps over the base pointers in `slots`, with the interpreter lock released.
+
+        Returns the failure of a run-time check, after which no further step was run, or None.
+        """
+        pointers = self._pointers(slots)
+        walk_function()(self.address, pointers)
+        return self._failure(pointers)
+
+    def run_timed(self, slots: Sequence[int]) -> tuple[list[int], Failure | None]:
+        """As `run`; also the times in nanoseconds of a monotonic clock: before each step, and at the end.
+
+        A step that was not run has the time 0.
+        """
+        pointers = self._pointers(slots)
+        times = (ctypes.c_int64 * (len(self.steps) + 1))()
+        _timed_walk_function()(self.address, pointers, times)
+        return list(times), self._failure(pointers)
+
+    def _pointers(self, slots: Sequence[int]) -> ctypes.Array[ctypes.c_void_p]:
+        if len(slots) != self.slot_count:
+            raise ValueError(f"the program has {self.slot_count} slots, not {len(slots)}")
+        pointers = (ctypes.c_void_p * max(1, self.slot_count))(*slots)
+        if self.status_slot is not None:
+            ctypes.memset(slots[self.status_slot], 0, 8 * STATUS_CELLS)
+        return pointers
+
+    def _failure(self, pointers: ctypes.Array[ctypes.c_void_p]) -> Failure | None:
+        if self.status_slot is None:
+            return None
+        check, value, bound, step = (ctypes.c_int64 * STATUS_CELLS).from_address(pointers[self.status_slot] or 0)
+        return Failure(check - 1, value, bound, step) if check else None
+
+    def _check(self) -> None:
+        for step in self.steps:
+            if not 1 <= step.chunks <= MAXIMUM_CHUNKS:
+                raise ValueError(f"step {step.label or step.kernel} has {step.chunks} chunks, not 1 to {MAXIMUM_CHUNKS}")
+            for slot, _ in step.operands:
+                if not 0 <= slot < self.slot_count:
+                    raise ValueError(f"step {step.label or step.kernel} names slot {slot} of {self.slot_count}")
+
+
+@functools.cache
+def walk_routines() -> dict[str, int]:
+    """Addresses of `walk(program, slots)` and `timed_walk(program, slots, times)`, for native callers."""
+    module = Module()
+    _emit_walk(module, "walk", timed=False)
+    _emit_walk(module, "timed_walk", timed=True)
+    return load_routines(str(module))
+
+
+@functools.cache
+def walk_function() -> ctypes._CFunctionType:  # type: ignore[name-defined]
+    return ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(walk_routines()["walk"])
+
+
+@functools.cache
+def _timed_walk_function() -> ctypes._CFunctionType:  # type: ignore[name-defined]
+    return ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)(walk_routines()["timed_walk"])
+
+
+def _emit_walk(module: Module, name: str, timed: bool) -> None:
+    arguments = [("program", PTR), ("slots", PTR), *([("times", PTR)] if timed else [])]
+    f = Routine(module, name, arguments)
+    program, slots = f.arguments[:2]
+    buffer = f.array(PTR, f.field(program, ProgramRecord, "most_operands"))
+    steps, operands = (f.field(program, ProgramRecord, field) for field in ("steps", "operands"))
+    count = f.field(program, ProgramRecord, "step_count")
+    status = f.cell(PTR, Value("null", PTR))
+    status_slot = f.field(program, ProgramRecord, "status_slot")
+    with f.when(f.icmp("sge", status_slot, 0)):
+        f.store(f.item(slots, status_slot), status)
+    end = f.fresh_label("end")
+    with f.each(count) as index:
+        if timed:
+            f.set_item(f.arguments[2], index, _read_clock(f), I64)
+        step = f.at(steps, f.mul(index, ctypes.sizeof(StepRecord)))
+        _resolve_operands(f, step, operands, slots, buffer)
+        _call_kernel(f, program, step, buffer)
+        cells = f.load(status, PTR)
+        with f.when(f.is_set(cells)):
+            with f.when(f.is_set(f.load(cells, I64))):
+                f.set_item(cells, 3, index, I64)
+                f.branch(end)
+                f.place_label(f.fresh_label("unreached"))
+    f.branch(end)
+    f.place_label(end)
+    if timed:
+        f.set_item(f.arguments[2], count, _read_clock(f), I64)
+    f.return_void()
+
+
+def _resolve_operands(f: Routine, step: Value, operands: Value, slots: Value, buffer: Value) -> None:
+    size = ctypes.sizeof(OperandRecord)
+    first = f.at(operands, f.mul(f.field(step, StepRecord, "first_operand"), size))
+    with f.each(f.field(step, StepRecord, "operand_count")) as number:
+        operand = f.at(first, f.mul(number, size))
+        base = f.item(slots, f.field(operand, OperandRecord, "slot"))
+        f.set_item(buffer, number, f.at(base, f.field(operand, OperandRecord, "offset")))
+
+
+def _call_kernel(f: Routine, program: Value, step: Value, buffer: Value) -> None:
+    kernel = f.field(step, StepRecord, "kernel")
+    chunks = f.field(step, StepRecord, "chunks")
+
+    def in_parallel() -> None:
+        run = f.field(program, ProgramRecord, "pool_run")
+        f.call(run.ref, "void", [f.field(program, ProgramRecord, "pool"), kernel, buffer, chunks])
+
+    def in_order() -> None:
+        with f.each(chunks) as chunk:
+            f.call(kernel.ref, "void", [buffer, chunk])
+
+    f.if_else(f.is_set(f.field(step, StepRecord, "parallel")), in_parallel, in_order)
+
+
+def _read_clock(f: Routine) -> Value:
+    """Nanoseconds of the monotonic clock, the one of `time.monotonic_ns`."""
+    monotonic = 1
+    moment = f.cell(I64, count=2)
+    f.foreign("clock_gettime", I32, [f.coerce(monotonic, I32), moment])
+    seconds = f.mul(f.load(moment, I64), 1_000_000_000)
+    return f.coerce(f.add(seconds, f.item(moment, 1, I64)), I64)

@@ -1,0 +1,121 @@
+"""The worker pool of the process: started at first use, started anew in a forked child."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+import platform
+import sys
+
+from graphc.runtime.emit.function import I64, PTR, Module
+from graphc.runtime.jit.engine import load_routines
+from graphc.runtime.jit.routine import Routine
+from graphc.runtime.schedule.topology import available_cores
+from graphc.runtime.threads.pool_code import MAXIMUM_THREADS, PoolState, pool_module
+
+SPINS = 2000  # pauses before a thread goes to sleep: 10 to 60 microseconds
+OVERSUBSCRIBED_SPINS = 50
+
+
+def default_threads() -> int:
+    """Threads for one run where nothing else is asked for: GRAPHC_THREADS, or the cores that the process may use."""
+    asked = os.environ.get("GRAPHC_THREADS", "")
+    if asked:
+        return _checked(int(asked))
+    return min(available_cores(), MAXIMUM_THREADS)
+
+
+def shared_pool(threads: int | None = None) -> Pool:
+    """The pool of this process with that many threads, the caller among them. One thread, or a system without a native
+    pool, gives a pool that runs everything in the caller.
+
+    Raises ValueError for a number of threads outside 1..64.
+    """
+    wanted = default_threads() if threads is None else _checked(threads)
+    return _pool_of(wanted if _is_supported() else 1)
+
+
+class Pool:
+    """`threads` workers including the caller. Its state lives as long as the process: threads may be in it at any time.
+
+    `address` is that of the state and `run_address` that of `pool_run(pool, function, argument, chunks)`, for native
+    callers. The threads start at the first parallel region.
+    """
+
+    def __init__(self, threads: int):
+        self.threads = threads
+        self._state = _aligned_state()
+        self._reset()
+        self.address = ctypes.addressof(self._state)
+        self.run_address = _run_address()
+        _POOLS.append(self)
+
+    def run(self, function: int, argument: int | None, chunks: int) -> None:
+        """Calls the native function at address `function` with (argument, chunk) for every chunk below `chunks`.
+
+        The interpreter lock is released meanwhile. Raises ValueError for more than 64 chunks.
+        """
+        if chunks > 64:
+            raise ValueError(f"{chunks} chunks are more than the 64 of one region")
+        _run_function()(self.address, function, argument, chunks)
+
+    def _reset(self) -> None:
+        state = self._state
+        ctypes.memset(ctypes.addressof(state), 0, ctypes.sizeof(state))
+        state.threads = self.threads
+        state.spins = SPINS if self.threads <= available_cores() else OVERSUBSCRIBED_SPINS
+        for number in range(self.threads):
+            state.workers[number].pool = ctypes.addressof(state)
+            state.workers[number].own = sum(1 << chunk for chunk in range(number, 64, self.threads))
+
+    @staticmethod
+    def reset_all() -> None:
+        """In a forked child: no thread of any pool exists here."""
+        for pool in _POOLS:
+            pool._reset()
+
+
+_POOLS: list[Pool] = []
+_pool_of = functools.cache(Pool)
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=Pool.reset_all)
+
+
+def _checked(threads: int) -> int:
+    if not 1 <= threads <= MAXIMUM_THREADS:
+        raise ValueError(f"the number of threads must be 1 to {MAXIMUM_THREADS}, not {threads}")
+    return threads
+
+
+def _is_supported() -> bool:
+    return sys.platform.startswith("linux") and platform.machine() in ("x86_64", "aarch64")
+
+
+def _aligned_state() -> PoolState:
+    room = ctypes.create_string_buffer(ctypes.sizeof(PoolState) + 128)
+    state = PoolState.from_buffer(room, -ctypes.addressof(room) % 128)
+    return state
+
+
+@functools.cache
+def _run_address() -> int:
+    text = pool_module(platform.machine()) if _is_supported() else _serial_module()
+    return load_routines(text)["pool_run"]
+
+
+@functools.cache
+def _run_function() -> ctypes._CFunctionType:  # type: ignore[name-defined]
+    pointer = ctypes.c_void_p
+    return ctypes.CFUNCTYPE(None, pointer, pointer, pointer, ctypes.c_int64)(_run_address())
+
+
+def _serial_module() -> str:
+    """`pool_run` for systems without futexes."""
+    module = Module()
+    f = Routine(module, "pool_run", [("pool", PTR), ("function", PTR), ("argument", PTR), ("chunks", I64)])
+    with f.each(f.arguments[3]) as chunk:
+        f.call(f.arguments[1].ref, "void", [f.arguments[2], chunk])
+    f.return_void()
+    return str(module)
