@@ -1,0 +1,219 @@
+"""How a loop nest should run: all heuristics in one place. What is chosen is data, a `Schedule`, that can be printed.
+
+    vectorize   the loop whose neighbours in memory are neighbours: the innermost reduced loop of rows, else the innermost
+                kept one
+    chains      several independent vectors at once, so that long dependent chains overlap
+    parallelize the outermost loop, where the work is worth a fork
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from graphc.runtime.loops.nodes import (
+    Accumulate,
+    Compute,
+    Index,
+    Let,
+    Load,
+    Local,
+    Loop,
+    LoopNest,
+    Statement,
+    Store,
+    walk,
+)  # fmt: skip
+from graphc.runtime.schedule.machine import Machine
+from graphc.scalars import issue_cost
+
+FORK_COST = 20_000.0  # vector instructions that must be there before a second thread pays
+CHUNK_COST = 8_000.0  # vector instructions of a chunk
+LOAD_COST, STORE_COST = 1.0, 1.5
+GATHER_COST = 12.0
+
+
+@dataclass(frozen=True)
+class Vectorize:
+    variable: str
+    lanes: int
+    chains: int
+
+
+@dataclass(frozen=True)
+class Parallelize:
+    variable: str
+    chunks: int
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The directives of a nest, in the order of their application, and the estimate behind them."""
+
+    directives: tuple[Vectorize | Parallelize, ...]
+    cost: float  # vector instructions of the whole nest
+
+    def __str__(self) -> str:
+        parts = [
+            f"vectorize {d.variable} by {d.lanes} x {d.chains}" if isinstance(d, Vectorize)
+            else f"parallelize {d.variable} in {d.chunks}"
+            for d in self.directives
+        ]  # fmt: skip
+        return "; ".join([*parts, f"cost {self.cost:.3g}"])
+
+
+def choose_schedule(nest: LoopNest, machine: Machine, threads: int) -> Schedule:
+    """The schedule of a simplified nest on a machine.
+
+    GRAPHC_SCHEDULE=serial or parallel forces one thread or as many chunks as there can be, and =scalar no vectors.
+    """
+    forced = os.environ.get("GRAPHC_SCHEDULE", "")
+    lanes = 1 if forced == "scalar" else _count_lanes(nest, machine)
+    directives: list[Vectorize | Parallelize] = []
+    total = 0.0
+    for statement in nest.body:
+        if not isinstance(statement, Loop):
+            continue
+        vectors = _choose_vectors(statement, lanes, machine)
+        directives += vectors
+        total += _cost_of((statement,), {d.variable: d.lanes for d in vectors})
+    loops = [s for s in nest.body if isinstance(s, Loop)]
+    if len(loops) == 1 and len(nest.body) == 1 and not _carries(loops[0]):
+        chunks = _choose_chunks(loops[0], total, threads, directives, forced)
+        if chunks > 1:
+            directives.append(Parallelize(loops[0].variable, chunks))
+    return Schedule(tuple(directives), total)
+
+
+def _count_lanes(nest: LoopNest, machine: Machine) -> int:
+    """Lanes of the widest type that is computed with; addresses of gathers do not count."""
+    bits = 8
+    for statement in walk(nest.body):
+        if isinstance(statement, Let) and isinstance(statement.expression, (Load, Compute)):
+            bits = max(bits, statement.local.dtype.compute.bits)
+        if isinstance(statement, Let) and isinstance(statement.expression, Load):
+            bits = max(bits, statement.expression.buffer.dtype.compute.bits)
+    return max(1, machine.lanes(max(bits, 32)))
+
+
+def _choose_vectors(loop: Loop, lanes: int, machine: Machine) -> list[Vectorize]:
+    """One vectorized loop on every path from the outermost loop inwards."""
+    if lanes == 1:
+        return []
+    return [
+        Vectorize(target.variable, lanes, _choose_chains(target, lanes, machine))
+        for target in _find_targets(loop)
+        if target.extent > 1 and _is_legal(target)
+    ]
+
+
+def _find_targets(loop: Loop) -> list[Loop]:
+    inner = [s for s in loop.body if isinstance(s, Loop)]
+    if not inner:
+        return [loop]
+    below = [target for child in inner for target in _find_targets(child)]
+    if all(_prefers(target, loop) for target in below):
+        return below
+    return [loop]
+
+
+def _prefers(inner: Loop, outer: Loop) -> bool:
+    """Whether vectors along the inner loop touch memory better than along the outer one."""
+    if inner.extent == 1 or not _is_legal(inner):
+        return False
+    return _strain(inner, inner.variable) <= _strain(inner, outer.variable) or not _is_legal(outer)
+
+
+def _strain(loop: Loop, variable: str) -> float:
+    """What the memory accesses of a loop cost if `variable` runs along the lanes."""
+    strain = 0.0
+    for statement in walk(loop.body):
+        offset = _offset_of(statement)
+        if offset is not None:
+            strain += {0: 0.1, 1: 1.0}.get(offset.coefficient(variable), GATHER_COST)
+        if isinstance(statement, Accumulate):
+            strain += 0.5 if variable == loop.variable else 0.0
+    return strain
+
+
+def _offset_of(statement: Statement) -> Index | None:
+    if isinstance(statement, Store):
+        return statement.offset
+    if isinstance(statement, Let) and isinstance(statement.expression, Load):
+        return statement.expression.offset
+    return None
+
+
+def _is_legal(loop: Loop) -> bool:
+    """Lanes must not write to one place: no store that adds, or whose address does not move with the loop."""
+    for statement in walk(loop.body):
+        if not isinstance(statement, Store):
+            continue
+        if statement.combine and _is_indirect(statement.offset):
+            return False
+        if statement.offset.coefficient(loop.variable) == 0 and not _is_indirect(statement.offset):
+            return False
+    return True
+
+
+def _is_indirect(index: Index) -> bool:
+    return any(isinstance(symbol, Local) for symbol, _ in index.terms)
+
+
+def _choose_chains(loop: Loop, lanes: int, machine: Machine) -> int:
+    """Enough independent chains to cover latency, as long as their values fit in the registers."""
+    statements = list(walk(loop.body))
+    live = sum(isinstance(s, (Accumulate, Let)) for s in statements)
+    width = 4 if live <= 8 else 2 if live <= 64 else 1
+    if any(isinstance(s, Accumulate) for s in statements) and live <= 12:
+        width = 4
+    while width > 1 and loop.extent < lanes * width:
+        width //= 2
+    return width
+
+
+def _cost_of(statements: Iterable[Statement], lanes: dict[str, int]) -> float:
+    """Vector instructions of statements, loops multiplied out."""
+    total = 0.0
+    for statement in statements:
+        if isinstance(statement, Loop):
+            width = lanes.get(statement.variable, 1)
+            total += _cost_of(statement.body, lanes) * (statement.extent / width)
+        elif isinstance(statement, Store):
+            total += STORE_COST
+        elif isinstance(statement, Accumulate):
+            total += 1.0
+        elif isinstance(statement, Let):
+            total += _expression_cost(statement)
+    return total
+
+
+def _expression_cost(let: Let) -> float:
+    expression = let.expression
+    if isinstance(expression, Load):
+        return GATHER_COST if _is_indirect(expression.offset) else LOAD_COST
+    if isinstance(expression, Compute) and expression.definition.scalar is not None:
+        dtypes = [operand.dtype for operand in expression.operands]
+        return issue_cost(expression.definition.scalar, dtypes, expression.attributes)
+    return 0.5
+
+
+def _carries(loop: Loop) -> bool:
+    """Whether iterations depend on one another: stores that add, or go to the same place."""
+    return not _is_legal(loop)
+
+
+def _choose_chunks(loop: Loop, cost: float, threads: int, directives: list, forced: str) -> int:
+    """How many chunks the outermost loop is cut into; the result never depends on it."""
+    step = next((d.lanes * d.chains for d in directives if isinstance(d, Vectorize) and d.variable == loop.variable), 1)
+    pieces = -(-loop.extent // step)
+    if forced in ("serial", "scalar"):
+        return 1
+    if forced == "parallel":
+        return max(1, min(pieces, 64))
+    if threads < 2 or cost < FORK_COST:
+        return 1
+    wanted = min(64, 4 * threads, int(cost // CHUNK_COST))
+    chunks = max(1, min(pieces, wanted))
+    return chunks - chunks % threads if chunks > threads else chunks
