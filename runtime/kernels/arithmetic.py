@@ -1,0 +1,88 @@
+"""What one multiply-accumulate of a contraction is, for every element type.
+
+An `Arithmetic` says how an element of the left operand is loaded into all lanes, how a vector of the right operand is
+loaded, and how both join an accumulator. The register tile of `microkernel` knows nothing else about types.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from graphc.dtypes import DType
+from graphc.runtime.emit.function import Function, Value, vector_type
+from graphc.runtime.emit.vectors import from_memory, load, memory_element, register_element
+from graphc.runtime.schedule.machine import Machine
+
+
+class Arithmetic(Protocol):
+    """The three steps of a multiply-accumulate. `total` is the type of the sums, `lanes` of which lie in one vector.
+
+    `left_element` and `right_element` are the LLVM types that addresses of the two operands count in.
+    """
+
+    total: DType
+    lanes: int
+
+    @property
+    def left_element(self) -> str: ...
+
+    @property
+    def right_element(self) -> str: ...
+
+    def load_left(self, function: Function, pointer: Value) -> Value: ...
+
+    def load_right(self, function: Function, pointer: Value, mask: Value | None, align: int | None) -> Value: ...
+
+    def multiply_add(self, function: Function, left: Value, right: Value, total: Value) -> Value: ...
+
+
+@dataclass(frozen=True)
+class PlainArithmetic:
+    """Operands of any number type in memory, multiplied and summed in the type that they compute in."""
+
+    machine: Machine
+    left: DType
+    right: DType
+
+    @property
+    def total(self) -> DType:
+        return self.left.compute
+
+    @property
+    def lanes(self) -> int:
+        return self.machine.lanes(self.total.bits)
+
+    @property
+    def left_element(self) -> str:
+        return memory_element(self.left)
+
+    @property
+    def right_element(self) -> str:
+        return memory_element(self.right)
+
+    def packed(self, left: bool, right: bool) -> PlainArithmetic:
+        """The same with operands that packing has brought into the type of the sums."""
+        return replace(self, left=self.total if left else self.left, right=self.total if right else self.right)
+
+    def load_left(self, function: Function, pointer: Value) -> Value:
+        return function.splat(load(function, self.machine, pointer, self.left, 1), self.lanes)
+
+    def load_right(self, function: Function, pointer: Value, mask: Value | None, align: int | None) -> Value:
+        return load(function, self.machine, pointer, self.right, self.lanes, mask, align=align)
+
+    def multiply_add(self, function: Function, left: Value, right: Value, total: Value) -> Value:
+        if not self.total.is_floating:
+            return function.binary("add", function.binary("mul", left, right), total)
+        if self.machine.has_fma:
+            return function.fma(left, right, total)
+        return function.fadd(function.fmul(left, right), total)
+
+
+def vector_of(dtype: DType, lanes: int) -> str:
+    """The LLVM type of a vector of `dtype` in registers."""
+    return vector_type(register_element(dtype), lanes)
+
+
+def load_scalar(function: Function, machine: Machine, pointer: Value, dtype: DType) -> Value:
+    return from_memory(function, machine, function.load(pointer, memory_element(dtype)), dtype)

@@ -1,0 +1,378 @@
+"""Matrix products of static shape: any strides, transposes and batches, with an epilogue on the finished sums.
+
+    kernel = build_contraction(contraction, machine, threads, epilogue)
+
+takes the operands [A, B, what the epilogue asks for...]; without an epilogue [A, B, C]. C is cut into register tiles; K
+runs to its end, or in blocks with partial sums kept in the workspace, so an epilogue sees finished sums and the order of
+summation is that of k, whatever the plan and the number of threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from graphc.runtime.emit.function import I1, I64, PTR, Function, Module, Operand, Value, constant
+from graphc.runtime.emit.vectors import memory_element, register_element
+from graphc.runtime.kernel import ENTRY, MAXIMUM_CHUNKS, Kernel, make_kernel
+from graphc.runtime.kernels.arithmetic import PlainArithmetic
+from graphc.runtime.kernels.contraction import Contraction, ContractionOptions, Side
+from graphc.runtime.kernels.gemm_packing import PanelPacking, TilePacking
+from graphc.runtime.kernels.gemm_plan import Plan, packed_tile, plan_contraction
+from graphc.runtime.kernels.gemm_tile import TileCall, TileFunctions, TileShape
+from graphc.runtime.kernels.microkernel import zeros
+from graphc.runtime.kernels.tile import Epilogue, StoreEpilogue, Tile
+from graphc.runtime.schedule.machine import Machine
+
+
+def build_contraction(
+    contraction: Contraction,
+    machine: Machine,
+    threads: int,
+    epilogue: Epilogue | None = None,
+    options: ContractionOptions | None = None,
+) -> Kernel:
+    """The kernel of a contraction; `threads` only decides how it is cut into chunks."""
+    c, options, module = contraction, options or ContractionOptions(), Module()
+    moved = _bytes_moved(c)
+    lanes_along_rows = epilogue is None and c.c_row == 1 and c.c_column != 1
+    row_stride, column_stride = (c.c_column, c.c_row) if lanes_along_rows else (c.c_row, c.c_column)
+    ending = epilogue or StoreEpilogue(c.result_dtype, row_stride, column_stride, c.c_batch, c.accumulate)
+    if c.batches * c.rows * c.columns == 0:
+        Function(module, ENTRY, [("operands", PTR), ("chunk", I64)]).return_void()
+        return make_kernel("contraction", str(module), schedule="empty")
+    if c.depth == 0:
+        sizes = (c.columns, c.rows) if lanes_along_rows else (c.rows, c.columns)
+        _emit_without_products(module, c, sizes, machine, ending)
+        return make_kernel("contraction", str(module), schedule="no products", bytes_moved=moved)
+    plan = plan_contraction(c, machine, threads, options, lanes_along_rows)
+    prefetched = (row_stride, column_stride, *c.c_batch) if epilogue is None else None
+    arithmetic = PlainArithmetic(machine, c.dtype, c.dtype)
+    tiles = TileFunctions(module, plan, arithmetic, ending, options, prefetched)
+    _Entry(module, c, plan, tiles).emit()
+    chunks = plan.grid[0] * plan.grid[1] * plan.grid[2]
+    return make_kernel(
+        "contraction",
+        str(module),
+        chunks=chunks,
+        workspace=plan.workspace * chunks,
+        schedule=str(plan),
+        flops=c.flops,
+        bytes_moved=moved,
+    )
+
+
+def build_panel_packing(
+    contraction: Contraction, machine: Machine, threads: int, options: ContractionOptions | None = None
+) -> tuple[Kernel, int]:
+    """The kernel [B, packed B] that brings a constant B into the order that "prepacked" reads, and the packed bytes.
+
+    Called with what the contraction is built with. B must be the same for all batches.
+    """
+    options = replace(options or ContractionOptions(), right_packing="prepacked")
+    plan = plan_contraction(contraction, machine, threads, options)
+    module = Module()
+    arithmetic = PlainArithmetic(machine, contraction.dtype, contraction.dtype)
+    whole = replace(plan, depth_block=plan.depth)
+    PanelPacking(module, whole, arithmetic)
+    function = Function(module, ENTRY, [("operands", PTR), ("chunk", I64)])
+    source, packed = (function.load(function.offset(function.arguments[0], i, PTR), PTR) for i in range(2))
+    chunks = min(plan.panels, MAXIMUM_CHUNKS)
+
+    def panel(j: Operand, _: list[Value]) -> list[Value]:
+        column = function.mul(function.mul(j, plan.panel), plan.right.stride)
+        last = function.icmp("eq", j, plan.panels - 1)
+        place = function.offset(packed, function.mul(j, whole.panel_slot), register_element(arithmetic.total))
+        arguments = [function.offset(source, column, memory_element(plan.right.dtype)), place, constant(plan.depth, I64), last]
+        function.call(f"@{PanelPacking.name}", "void", arguments)
+        return []
+
+    function.loop(*part_of(function, function.arguments[1], plan.panels, chunks), 1, [], panel)
+    function.return_void()
+    packed_bytes = plan.panels * whole.panel_slot * arithmetic.total.size
+    return make_kernel("panel_packing", str(module), chunks=chunks, schedule=str(plan)), packed_bytes
+
+
+def _bytes_moved(contraction: Contraction) -> int:
+    c = contraction
+    size = c.dtype.size
+    result = c.rows * c.columns * c.result_dtype.size * (2 if c.accumulate else 1)
+    return c.batches * (c.rows * c.depth * size + c.depth * c.columns * size + result)
+
+
+def split_index(function: Function, index: Operand, sizes: tuple[int, ...]) -> list[Operand]:
+    """The index in every dimension of a row-major counter over `sizes`."""
+    result: list[Operand] = []
+    for size in reversed(sizes[1:]):
+        result.append(function.urem(index, size) if size > 1 else 0)
+        index = function.udiv(index, size)
+    return [*([index] if sizes else []), *reversed(result)]
+
+
+def part_of(function: Function, part: Operand, total: int, parts: int) -> tuple[Operand, Operand]:
+    """From where to where the given one of `parts` nearly equal shares of `total` goes."""
+    if parts == 1:
+        return 0, total
+    following = function.add(part, 1)
+    return function.udiv(function.mul(part, total), parts), function.udiv(function.mul(following, total), parts)
+
+
+class _Entry:
+    """The loops of one chunk around the tile functions."""
+
+    def __init__(self, module: Module, contraction: Contraction, plan: Plan, tiles: TileFunctions):
+        self.contraction, self.plan, self.tiles, self.module = contraction, plan, tiles, module
+        self.function = Function(module, ENTRY, [("operands", PTR), ("chunk", I64)])
+        self.total = register_element(tiles.arithmetic.total)
+        self.prepacked = plan.right_packing == "prepacked"
+        if plan.right_packing == "packed":
+            PanelPacking(module, plan, tiles.arithmetic)
+        if plan.left_packing != "direct":
+            TilePacking(module, plan, tiles.arithmetic)
+
+    def emit(self) -> None:
+        function, plan = self.function, self.plan
+        operands, chunk = function.arguments
+        pointers = [function.load(function.offset(operands, i, PTR), PTR) for i in range(2)]
+        bases = [pointers[plan.left.operand], pointers[plan.right.operand]]
+        self.operands = operands
+        self._workspaces(chunk)
+        batch_part, tile_part, panel_part = split_index(function, chunk, plan.grid)
+        self.tile_range = part_of(function, tile_part, plan.tiles.count, plan.grid[1])
+        self.panel_range = part_of(function, panel_part, plan.panels, plan.grid[2])
+        first, end = part_of(function, batch_part, self.contraction.batches, plan.grid[0])
+
+        def one_batch(number: Operand, _: list[Value]) -> list[Value]:
+            self.batch = split_index(function, number, self.contraction.batch)
+            self.left = self._moved(bases[0], plan.left)
+            self.right = self._moved(bases[1], plan.right)
+            self._panel_blocks()
+            return []
+
+        function.loop(first, end, 1, [], one_batch)
+        function.return_void()
+
+    def _workspaces(self, chunk: Value) -> None:
+        function, plan = self.function, self.plan
+        self.packed_right = self.packed_left = self.partial = constant(0, PTR)
+        if not plan.workspace:
+            return
+        slot = 2 + self.tiles.epilogue.operand_count
+        workspace = function.load(function.offset(self.operands, slot, PTR), PTR)
+        workspace = function.offset(workspace, function.mul(chunk, plan.workspace), "i8")
+        self.packed_right = workspace
+        self.packed_left = function.offset(workspace, plan.right_workspace, "i8")
+        self.partial = function.offset(workspace, plan.right_workspace + plan.left_workspace, "i8")
+
+    def _moved(self, base: Value, side: Side) -> Value:
+        function = self.function
+        at: Operand = 0
+        for index, stride in zip(self.batch, side.batch):
+            at = function.add(at, function.mul(index, stride))
+        return function.offset(base, at, memory_element(side.dtype))
+
+    def _blocks(self, first: Operand, end: Operand, step: int, body: Callable[[Operand, Operand], None]) -> None:
+        """Calls body(from, to) for every block; a block that holds everything is no loop."""
+        function = self.function
+
+        def block(start: Operand, _: list[Value]) -> list[Value]:
+            body(start, function.minimum(function.add(start, step), end))
+            return []
+
+        function.loop(first, end, step, [], block)
+
+    def _panel_blocks(self) -> None:
+        plan = self.plan
+        largest = -(-plan.panels // plan.grid[2])
+        if plan.panel_block >= largest:
+            self._depth_blocks(*self.panel_range)
+        else:
+            self._blocks(*self.panel_range, plan.panel_block, self._depth_blocks)
+
+    def _depth_blocks(self, first_panel: Operand, end_panel: Operand) -> None:
+        function, plan = self.function, self.plan
+        self.panel_block = (first_panel, end_panel)
+
+        def block(number: Operand, _: list[Value]) -> list[Value]:
+            self.k = function.mul(number, plan.depth_block)
+            self.steps = function.minimum(function.sub(plan.depth, self.k), plan.depth_block)
+            self.first_block = self._equal(number, 0)
+            self.final_block = self._equal(number, plan.depth_blocks - 1)
+            self._row_blocks()
+            return []
+
+        function.loop(0, plan.depth_blocks, 1, [], block)
+
+    def _row_blocks(self) -> None:
+        function, plan = self.function, self.plan
+        if plan.right_packing == "packed":
+            function.loop(*self.panel_block, 1, [], self._pack_panel)
+        if plan.row_block >= -(-plan.tiles.count // plan.grid[1]):
+            self._sweep(*self.tile_range)
+        else:
+            self._blocks(*self.tile_range, plan.row_block, self._sweep)
+
+    def _sweep(self, first_tile: Operand, end_tile: Operand) -> None:
+        """All tiles of a block of rows, panel after panel."""
+        function = self.function
+        self.block_tile = first_tile
+        if self.plan.left_packing != "direct":
+            function.loop(first_tile, end_tile, 1, [], self._pack_tile)
+
+        def panel(j: Operand, _: list[Value]) -> list[Value]:
+            def tile(t: Operand, _: list[Value]) -> list[Value]:
+                self._choose_packing(t, j)
+                return []
+
+            function.loop(first_tile, end_tile, 1, [], tile)
+            return []
+
+        function.loop(*self.panel_block, 1, [], panel)
+
+    # -- addresses
+
+    def _row(self, tile: Operand) -> Operand:
+        function, tiles = self.function, self.plan.tiles
+        start = function.mul(tile, tiles.low)
+        return function.add(start, function.minimum(tile, tiles.taller)) if tiles.taller else start
+
+    def _left_source(self, tile: Operand) -> Value:
+        function, side = self.function, self.plan.left
+        at = function.add(function.mul(self._row(tile), side.stride), function.mul(self.k, side.depth_stride))
+        return function.offset(self.left, at, memory_element(side.dtype))
+
+    def _right_source(self, panel: Operand) -> Value:
+        function, side = self.function, self.plan.right
+        column = function.mul(panel, self.plan.panel)
+        at = function.add(function.mul(column, side.stride), function.mul(self.k, side.depth_stride))
+        return function.offset(self.right, at, memory_element(side.dtype))
+
+    def _panel_slot(self, panel: Operand) -> Value:
+        function, plan = self.function, self.plan
+        if self.prepacked:
+            whole = replace(plan, depth_block=plan.depth).panel_slot
+            at = function.add(function.mul(panel, whole), function.mul(self.k, plan.panel))
+            return function.offset(self.right, at, self.total)
+        at = function.mul(function.sub(panel, self.panel_block[0]), plan.panel_slot)
+        return function.offset(self.packed_right, at, self.total)
+
+    def _tile_slot(self, tile: Operand) -> Value:
+        function, plan = self.function, self.plan
+        size = packed_tile(plan.left_packing, plan.left_stride, plan.tiles, plan.depth_block)
+        at = function.mul(function.sub(tile, self.block_tile), size)
+        return function.offset(self.packed_left, at, self.total)
+
+    def _partial_slot(self, tile: Operand, panel: Operand) -> Value:
+        function, plan = self.function, self.plan
+        at = function.mul(function.sub(tile, self.tile_range[0]), plan.panel_block)
+        at = function.add(at, function.sub(panel, self.panel_block[0]))
+        return function.offset(self.partial, function.mul(at, plan.tiles.highest * plan.panel), self.total)
+
+    # -- calls
+
+    def _pack_panel(self, panel: Operand, _: list[Value]) -> list[Value]:
+        function = self.function
+        last = function.coerce(self._equal(panel, self.plan.panels - 1), I1)
+        steps = function.coerce(self.steps, I64)
+        arguments = [self._right_source(panel), self._panel_slot(panel), steps, last]
+        function.call(f"@{PanelPacking.name}", "void", arguments)
+        return []
+
+    def _pack_tile(self, tile: Operand, _: list[Value]) -> list[Value]:
+        function, tiles = self.function, self.plan.tiles
+        rows: Operand = tiles.low
+        if tiles.taller:
+            short = function.icmp("slt", tile, tiles.taller)
+            rows = function.select(short, constant(tiles.low + 1, I64), tiles.low)
+        arguments = [self._left_source(tile), self._tile_slot(tile)]
+        arguments += [function.coerce(self.steps, I64), function.coerce(rows, I64)]
+        function.call(f"@{TilePacking.name}", "void", arguments)
+        return []
+
+    def _choose_packing(self, tile: Operand, panel: Operand) -> None:
+        if self.plan.right_packing != "fused":
+            self._choose_height(tile, panel, False)
+            return
+        first = self.tile_range[0]
+        self.function.if_else(
+            self._equal(tile, first),
+            lambda: self._choose_height(first if isinstance(first, int) else tile, panel, True),
+            lambda: self._choose_height(tile, panel, False),
+        )
+
+    def _choose_height(self, tile: Operand, panel: Operand, packing: bool) -> None:
+        tiles = self.plan.tiles
+        if not tiles.taller:
+            self._choose_panel(tile, panel, TileShape(tiles.low, False, packing))
+            return
+        is_tall = tile < tiles.taller if isinstance(tile, int) else self.function.icmp("slt", tile, tiles.taller)
+        self.function.if_else(
+            is_tall,
+            lambda: self._choose_panel(tile, panel, TileShape(tiles.low + 1, False, packing)),
+            lambda: self._choose_panel(tile, panel, TileShape(tiles.low, False, packing)),
+        )
+
+    def _choose_panel(self, tile: Operand, panel: Operand, shape: TileShape) -> None:
+        if not self.plan.uneven:
+            self._call(tile, panel, shape)
+            return
+        self.function.if_else(
+            self._equal(panel, self.plan.panels - 1),
+            lambda: self._call(tile, panel, replace(shape, last=True)),
+            lambda: self._call(tile, panel, shape),
+        )
+
+    def _equal(self, a: Operand, b: Operand) -> Value | bool:
+        return a == b if isinstance(a, int) and isinstance(b, int) else self.function.icmp("eq", a, b)
+
+    def _call(self, tile: Operand, panel: Operand, shape: TileShape) -> None:
+        function, plan = self.function, self.plan
+        packed_left = plan.left_packing != "direct"
+        in_place = plan.right_packing == "direct" or shape.packing
+        call = TileCall(
+            left=self._tile_slot(tile) if packed_left else self._left_source(tile),
+            right=self._right_source(panel) if in_place else self._panel_slot(panel),
+            row=self._row(tile),
+            column=function.mul(panel, plan.panel),
+            batch=self.batch,
+            packed=self._panel_slot(panel) if shape.packing else None,
+            partial=self._partial_slot(tile, panel) if plan.depth_blocks > 1 else None,
+            depth=self.steps,
+            first=self.first_block,
+            final=self.final_block,
+        )
+        self.tiles.call(function, shape, self.operands, call)
+
+
+def _emit_without_products(
+    module: Module, contraction: Contraction, sizes: tuple[int, int], machine: Machine, epilogue: Epilogue
+) -> None:
+    """The entry for K = 0: the epilogue of zeros, one vector at a time."""
+    function = Function(module, ENTRY, [("operands", PTR), ("chunk", I64)])
+    arithmetic = PlainArithmetic(machine, contraction.dtype, contraction.dtype)
+    lanes = arithmetic.lanes
+    base = function.arguments[0]
+    operands = [function.load(function.offset(base, 2 + i, PTR), PTR) for i in range(epilogue.operand_count)]
+    rows, columns = sizes
+
+    def batch(number: Operand, _: list[Value]) -> list[Value]:
+        indices = split_index(function, number, contraction.batch)
+
+        def row(r: Operand, _: list[Value]) -> list[Value]:
+            def vectors(c: Operand, _: list[Value], valid: int = lanes) -> list[Value]:
+                values = zeros(arithmetic, 1, 1)
+                tile = Tile(function, machine, arithmetic.total, values, r, c, valid, indices, operands)
+                epilogue.emit(function, tile)
+                return []
+
+            whole = columns - columns % lanes
+            function.loop(0, whole, lanes, [], vectors)
+            if columns % lanes:
+                vectors(whole, [], columns % lanes)
+            return []
+
+        function.loop(0, rows, 1, [], row)
+        return []
+
+    function.loop(0, contraction.batches, 1, [], batch)
+    function.return_void()

@@ -1,0 +1,231 @@
+"""Copies of a contraction's operands in the order in which tiles read them, in the type of the sums.
+
+The right side is packed by panels: for every step of k the vectors of the panel, padded with zeros. The left side is
+packed by tiles, either row after row ("rows") or, for every step of k, one element of each row ("interleaved").
+"""
+
+from __future__ import annotations
+
+import math
+
+from graphc.runtime.emit.function import I1, I64, Function, Module, Operand, Value, constant
+from graphc.runtime.emit.vectors import load, memory_element, register_element
+from graphc.runtime.kernels.arithmetic import PlainArithmetic, load_scalar, vector_of
+from graphc.runtime.kernels.contraction import Side
+from graphc.runtime.kernels.gemm_plan import Plan
+from graphc.runtime.kernels.microkernel import lane_mask, transpose_vectors
+
+HELPER = {"linkage": "internal", "attributes": "noinline nounwind"}
+
+
+class _Packing:
+    """What both sides share: one function from (source, packed) and two numbers."""
+
+    def __init__(
+        self, module: Module, plan: Plan, side: Side, arithmetic: PlainArithmetic, name: str, extra: list[tuple[str, str]]
+    ):
+        self.module, self.plan, self.side, self.arithmetic = module, plan, side, arithmetic
+        self.total, self.machine, self.lanes = arithmetic.total, arithmetic.machine, arithmetic.lanes
+        self.source_element, self.element = memory_element(side.dtype), register_element(self.total)
+        arguments = [("source", "ptr noalias"), ("packed", "ptr noalias"), ("depth", I64), *extra]
+        self.function = Function(module, name, arguments, **HELPER)
+        self.source, self.packed, self.depth = self.function.arguments[:3]
+
+    def copy_vector(self, source: Value, place: Value, valid: int, whole: bool) -> None:
+        """One vector with `valid` lanes; `whole` also writes zeros into the others."""
+        function, mask = self.function, lane_mask(valid, self.lanes)
+        value = load(function, self.machine, source, self.side.dtype, self.lanes, mask)
+        if whole or mask is None:
+            function.store(value, place)
+        else:
+            function.masked_store(value, place, mask)
+
+    def gather(self, source: Value, stride: int, place: Value, count: Operand) -> None:
+        """`count` elements (at least one) that lie apart, one by one."""
+        function = self.function
+
+        def body(i: Operand, _: list[Value]) -> list[Value]:
+            at = function.offset(source, function.mul(i, stride), self.source_element)
+            function.store(load_scalar(function, self.machine, at, self.side.dtype), function.offset(place, i, self.element))
+            return []
+
+        function.loop(0, count, 1, [], body)
+
+
+class PanelPacking(_Packing):
+    """`@pack_panel(source at the first k and column, destination, steps of k, is it the last panel)`."""
+
+    name = "pack_panel"
+
+    def __init__(self, module: Module, plan: Plan, arithmetic: PlainArithmetic):
+        super().__init__(module, plan, plan.right, arithmetic, self.name, [("last", I1)])
+        if not plan.uneven:
+            self._panel(plan.vectors, plan.lanes)
+        elif plan.panels == 1:
+            self._panel(plan.last_vectors, plan.last_lanes)
+        else:
+            self.function.if_else(
+                self.function.arguments[3],
+                lambda: self._panel(plan.last_vectors, plan.last_lanes),
+                lambda: self._panel(plan.vectors, plan.lanes),
+            )
+        self.function.return_void()
+
+    def _panel(self, vectors: int, last_lanes: int) -> None:
+        if self.side.stride != 1 and self.side.depth_stride == 1:
+            self._transpose(vectors, last_lanes)
+            return
+        function = self.function
+
+        def step(k: Operand, _: list[Value]) -> list[Value]:
+            source = function.offset(self.source, function.mul(k, self.side.depth_stride), self.source_element)
+            if self.side.stride == 1:
+                for j in range(vectors):
+                    valid = last_lanes if j == vectors - 1 else self.lanes
+                    at = function.offset(source, j * self.lanes, self.source_element)
+                    self.copy_vector(at, self._place(k, j * self.lanes), valid, True)
+                return []
+            if last_lanes < self.lanes:
+                zero = constant(0, vector_of(self.total, self.lanes))
+                function.store(zero, self._place(k, (vectors - 1) * self.lanes))
+            self.gather(source, self.side.stride, self._place(k, 0), (vectors - 1) * self.lanes + last_lanes)
+            return []
+
+        function.loop(0, self.depth, 1, [], step)
+
+    def _place(self, k: Operand, column: Operand) -> Value:
+        function = self.function
+        at = function.offset(self.packed, function.mul(k, self.plan.panel), self.element)
+        return function.offset(at, column, self.element)
+
+    def _transpose(self, vectors: int, last_lanes: int) -> None:
+        """Columns are contiguous along k: squares of lanes by lanes, transposed in registers."""
+        function, lanes = self.function, self.lanes
+        whole = function.mul(function.udiv(self.depth, lanes), lanes)
+        tail = self.plan.depth % lanes  # blocks of k but the last are whole vectors
+
+        def columns(k: Operand, steps: int) -> None:
+            def square(j: Operand, _: list[Value], valid: int = lanes) -> list[Value]:
+                at = function.add(k, function.mul(function.mul(j, lanes), self.side.stride))
+                source = function.offset(self.source, at, self.source_element)
+                edge = valid < lanes or steps < lanes
+                limits = [constant(steps, I64), constant(valid, I64)] if edge else []
+                arguments = [source, self._place(k, function.mul(j, lanes)), *limits]
+                function.call(f"@{self._square_function(edge)}", "void", arguments)
+                return []
+
+            whole_vectors = vectors if last_lanes == lanes else vectors - 1
+            function.loop(0, whole_vectors, 1, [], square)
+            if last_lanes < lanes:
+                square(whole_vectors, [], last_lanes)
+
+        def body(k: Operand, _: list[Value]) -> list[Value]:
+            columns(k, lanes)
+            return []
+
+        if self.plan.depth >= lanes:
+            with function.when(function.icmp("sgt", whole, 0)):
+                function.loop(0, whole, lanes, [], body)
+        if tail:
+            with function.when(function.icmp("slt", whole, self.depth)):
+                columns(whole, tail)
+
+    def _square_function(self, edge: bool) -> str:
+        """A function (source, destination) that packs one square; an edge has (steps of k, columns) too.
+
+        Beyond the edge a square is padded with zeros, for which the slots of panels have room.
+        """
+        name = "pack_square_edge" if edge else "pack_square"
+        if name in self.module.functions:
+            return name
+        arguments = [("source", "ptr noalias"), ("packed", "ptr noalias")]
+        arguments += [("steps", I64), ("columns", I64)] if edge else []
+        function, lanes = Function(self.module, name, arguments, **HELPER), self.lanes
+        source, packed, *limits = function.arguments
+        steps = function.icmp("slt", function.iota(lanes), function.splat(limits[0], lanes)) if edge else None
+        rows: list[Value] = []
+        for column in range(lanes):
+            mask = steps
+            if mask is not None:
+                inside = function.icmp("slt", constant(column, I64), limits[1])
+                mask = function.bit_and(mask, function.splat(inside, lanes))
+            at = function.offset(source, column * self.side.stride, self.source_element)
+            rows.append(load(function, self.machine, at, self.side.dtype, lanes, mask))
+        for step, value in enumerate(transpose_vectors(function, rows)):
+            function.store(value, function.offset(packed, step * self.plan.panel, self.element))
+        function.return_void()
+        return name
+
+
+class TilePacking(_Packing):
+    """`@pack_tile(source at the first row and k, destination, steps of k, rows)`."""
+
+    name = "pack_tile"
+
+    def __init__(self, module: Module, plan: Plan, arithmetic: PlainArithmetic):
+        super().__init__(module, plan, plan.left, arithmetic, self.name, [("rows", I64)])
+        if plan.left_packing == "rows":
+            self._rows()
+        elif self.side.stride == 1:
+            self._interleaved()
+        else:
+            raise ValueError("an interleaved left side needs rows that are neighbours in memory")
+        self.function.return_void()
+
+    def _interleaved(self) -> None:
+        tiles = self.plan.tiles
+        if not tiles.taller:
+            self._interleaved_rows(tiles.low)
+            return
+        self.function.if_else(
+            self.function.icmp("eq", self.function.arguments[3], tiles.low),
+            lambda: self._interleaved_rows(tiles.low),
+            lambda: self._interleaved_rows(tiles.low + 1),
+        )
+
+    def _interleaved_rows(self, rows: int) -> None:
+        function = self.function
+
+        def body(k: Operand, _: list[Value]) -> list[Value]:
+            source = function.offset(self.source, function.mul(k, self.side.depth_stride), self.source_element)
+            place = function.offset(self.packed, function.mul(k, self.plan.left_stride), self.element)
+            for j in range(math.ceil(rows / self.lanes)):
+                at = function.offset(source, j * self.lanes, self.source_element)
+                to = function.offset(place, j * self.lanes, self.element)
+                self.copy_vector(at, to, rows - j * self.lanes, False)
+            return []
+
+        function.loop(0, self.depth, 1, [], body)
+
+    def _rows(self) -> None:
+        function, side = self.function, self.side
+
+        def body(r: Operand, _: list[Value]) -> list[Value]:
+            source = function.offset(self.source, function.mul(r, side.stride), self.source_element)
+            place = function.offset(self.packed, function.mul(r, self.plan.left_stride), self.element)
+            if side.depth_stride == 1:
+                self._copy_row(source, place)
+            else:
+                self.gather(source, side.depth_stride, place, self.depth)
+            return []
+
+        function.loop(0, function.arguments[3], 1, [], body)
+
+    def _copy_row(self, source: Value, place: Value) -> None:
+        function = self.function
+        whole = function.mul(function.udiv(self.depth, self.lanes), self.lanes)
+
+        def vector(k: Operand, _: list[Value]) -> list[Value]:
+            at = function.offset(source, k, self.source_element)
+            self.copy_vector(at, function.offset(place, k, self.element), self.lanes, True)
+            return []
+
+        def scalar(k: Operand, _: list[Value]) -> list[Value]:
+            at = function.offset(source, k, self.source_element)
+            function.store(load_scalar(function, self.machine, at, self.side.dtype), function.offset(place, k, self.element))
+            return []
+
+        with function.when(function.icmp("sgt", whole, 0)):
+            function.loop(0, whole, self.lanes, [], vector)
+        with function.when(function.icmp("slt", whole, self.depth)):
+            function.loop(whole, self.depth, 1, [], scalar)

@@ -1,0 +1,346 @@
+"""How a matrix product is cut: register tile, orientation, packing, cache blocks and the grid of chunks.
+
+Everything is chosen by modelled cycles of issue, of packing and of transposing. No choice changes the order in which the
+products of one element are summed, so results are the same bits for every plan.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from graphc.runtime.kernel import MAXIMUM_CHUNKS
+from graphc.runtime.kernels.contraction import Contraction, ContractionOptions, Side, sides
+from graphc.runtime.schedule.machine import Machine
+
+SERIAL_FLOPS = 400_000  # under this a fork costs more than it saves
+USUAL_DEPTH_BLOCK = 512
+_ALIGNMENT = 4096
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """A length cut into pieces of nearly equal size: the first `taller` have `low + 1`, the others `low`."""
+
+    count: int
+    low: int
+    taller: int
+
+    @property
+    def highest(self) -> int:
+        return self.low + (1 if self.taller else 0)
+
+    @property
+    def sizes(self) -> tuple[tuple[int, int], ...]:
+        """(size, how many)."""
+        both = ((self.low + 1, self.taller), (self.low, self.count - self.taller))
+        return tuple((size, count) for size, count in both if count)
+
+
+def cut_evenly(total: int, count: int) -> Pieces:
+    return Pieces(count, total // count, total % count)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`left` is broadcast down the rows of a tile, `right` lies along its vectors.
+
+    `turned` where finished tiles are transposed in registers, because the lanes of the result run along the left side.
+    """
+
+    turned: bool
+    left: Side
+    right: Side
+    depth: int
+    lanes: int
+    vectors: int  # of a whole panel
+    tiles: Pieces
+    left_packing: str
+    right_packing: str
+    depth_block: int
+    row_block: int
+    panel_block: int
+    grid: tuple[int, int, int]
+    left_stride: int  # elements between rows ("rows") or depth steps ("interleaved") of packed tiles
+    left_workspace: int  # bytes of a chunk
+    right_workspace: int
+    partial_workspace: int
+    cycles: float
+
+    @property
+    def panel(self) -> int:
+        return self.vectors * self.lanes
+
+    @property
+    def panel_slot(self) -> int:
+        """Elements of a packed panel; k is rounded up to whole vectors."""
+        return self.panel * math.ceil(self.depth_block / self.lanes) * self.lanes
+
+    @property
+    def panels(self) -> int:
+        return math.ceil(self.right.extent / self.panel)
+
+    @property
+    def last_vectors(self) -> int:
+        return math.ceil((self.right.extent - (self.panels - 1) * self.panel) / self.lanes)
+
+    @property
+    def last_lanes(self) -> int:
+        """Valid lanes of the last vector of the last panel."""
+        return self.right.extent - (self.panels - 1) * self.panel - (self.last_vectors - 1) * self.lanes
+
+    @property
+    def uneven(self) -> bool:
+        """The last panel differs from the others."""
+        return self.last_vectors != self.vectors or self.last_lanes != self.lanes
+
+    @property
+    def depth_blocks(self) -> int:
+        return math.ceil(self.depth / self.depth_block)
+
+    @property
+    def workspace(self) -> int:
+        """Bytes of one chunk, whole pages, and a little more so that chunks do not share cache sets."""
+        needed = self.left_workspace + self.right_workspace + self.partial_workspace
+        return (needed + _ALIGNMENT - 1) // _ALIGNMENT * _ALIGNMENT + 512 if needed else 0
+
+    def __str__(self) -> str:
+        rows = "+".join(f"{count}x{size}" for size, count in self.tiles.sizes)
+        return (
+            f"tile rows {rows} by {self.vectors} vectors of {self.lanes}, {self.panels} panels"
+            f"{', transposed in registers' if self.turned else ''}; left {self.left_packing}, right {self.right_packing}; "
+            f"k in blocks of {self.depth_block}, {self.row_block} tiles by {self.panel_block} panels; "
+            f"grid {'x'.join(map(str, self.grid))}; {self.cycles:.0f} cycles expected"
+        )
+
+
+def register_tiles(machine: Machine) -> tuple[tuple[int, int], ...]:
+    """The machine's tiles, and low wide ones for few rows, where more vectors hide the latency of the sums."""
+    wide = tuple(((machine.vector_registers - v - 1) // v, v) for v in (8, 6, 5))
+    return machine.tiles + tuple(tile for tile in wide if tile[0] >= 1)
+
+
+def plan_contraction(
+    contraction: Contraction, machine: Machine, threads: int, options: ContractionOptions, lanes_along_rows: bool = False
+) -> Plan:
+    """The cheapest plan by the model; `threads` only decides the grid of chunks.
+
+    `lanes_along_rows` where the epilogue wants vectors of one column of C instead of one row.
+    """
+    a, b = sides(contraction)
+    orientations = (False, True) if options.swap is None else (options.swap,)
+    if options.right_packing == "prepacked":
+        orientations = (False,)
+    best: _Candidate | None = None
+    for swapped in orientations:
+        left, right = (b, a) if swapped else (a, b)
+        for candidate in _candidates(contraction, machine, threads, options, swapped != lanes_along_rows, left, right):
+            if best is None or candidate.cycles < best.cycles * 0.999:
+                best = candidate
+    assert best is not None
+    return _complete(best, contraction, machine, threads, options)
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    turned: bool
+    left: Side
+    right: Side
+    tiles: Pieces
+    vectors: int
+    right_packing: str
+    cycles: float
+
+
+def _candidates(
+    contraction: Contraction,
+    machine: Machine,
+    threads: int,
+    options: ContractionOptions,
+    turned: bool,
+    left: Side,
+    right: Side,
+) -> Iterator[_Candidate]:
+    lanes = machine.lanes(contraction.dtype.compute.bits)
+    for height, vectors in (options.tile,) if options.tile else register_tiles(machine):
+        height = min(height, lanes) if turned else height  # one square of lanes is transposed at a time
+        vectors = min(vectors, math.ceil(right.extent / lanes))
+        fewest = math.ceil(left.extent / height)
+        for count in sorted({fewest, min(left.extent, math.ceil(fewest / threads) * threads)}):
+            tiles = cut_evenly(left.extent, count)
+            packing = options.right_packing or _right_packing(machine, left, right, contraction.depth, count)
+            cycles = _issue_cycles(machine, tiles, vectors, lanes, right.extent, contraction.depth)
+            cycles += _packing_cycles(packing, right, contraction.depth, lanes)
+            if turned:
+                squares = count * math.ceil(right.extent / lanes)
+                cycles += squares * lanes * (1 + math.log2(lanes) / 1.5)
+            cycles *= _imbalance(contraction, count * math.ceil(right.extent / (vectors * lanes)), threads)
+            yield _Candidate(turned, left, right, tiles, vectors, packing, cycles)
+
+
+def _imbalance(contraction: Contraction, tiles: int, threads: int) -> float:
+    """The busiest thread's share relative to an even one."""
+    if threads <= 1 or contraction.flops < SERIAL_FLOPS:
+        return 1.0
+    pieces = contraction.batches * tiles
+    return math.ceil(pieces / threads) * threads / pieces
+
+
+def tile_cycles(machine: Machine, rows: int, vectors: int) -> float:
+    """Cycles of one depth step of a tile: multiply-adds, loads, and the latency of the sums where they are few."""
+    latency = 4 if rows * vectors < 4 * machine.fma_ports else 0
+    return max(rows * vectors / machine.fma_ports, (rows + vectors) / machine.load_ports, latency)
+
+
+def _issue_cycles(machine: Machine, tiles: Pieces, vectors: int, lanes: int, columns: int, depth: int) -> float:
+    whole, rest = divmod(columns, vectors * lanes)
+    kinds = [(vectors, whole)] + ([(math.ceil(rest / lanes), 1)] if rest else [])
+    total = 0.0
+    for width, panels in kinds:
+        for height, count in tiles.sizes:
+            ends = 12 + 1.5 * height * width
+            total += count * panels * (depth * tile_cycles(machine, height, width) + ends)
+    return total
+
+
+def _right_packing(machine: Machine, left: Side, right: Side, depth: int, tiles: int) -> str:
+    if right.stride != 1:
+        return "packed"
+    row_bytes = right.depth_stride * right.dtype.size
+    small = row_bytes <= 1024 or depth * right.extent * right.dtype.size <= machine.l1_bytes
+    converted = right.dtype.compute != right.dtype
+    return "direct" if tiles <= 2 or (small and not converted) else "fused"
+
+
+def _packing_cycles(packing: str, right: Side, depth: int, lanes: int) -> float:
+    if packing in ("direct", "prepacked"):
+        return 0.0
+    elements = depth * right.extent
+    if right.stride == 1:
+        return elements / lanes * (1.0 if packing == "fused" else 3.0)
+    if right.depth_stride == 1:
+        return elements * (2 + math.log2(lanes) / 1.5) / lanes
+    return elements * 2.0
+
+
+def _complete(
+    chosen: _Candidate, contraction: Contraction, machine: Machine, threads: int, options: ContractionOptions
+) -> Plan:
+    left, right, tiles = chosen.left, chosen.right, chosen.tiles
+    depth, size = contraction.depth, contraction.dtype.compute.size
+    lanes = machine.lanes(8 * size)
+    panel = chosen.vectors * lanes
+    panels = math.ceil(right.extent / panel)
+    grid = options.grid or _grid(contraction, tiles, panels, threads)
+    grid = (
+        max(1, min(grid[0], contraction.batches)),
+        max(1, min(grid[1], tiles.count)),
+        max(1, min(grid[2], panels)),
+    )
+    chunk_tiles, chunk_panels = math.ceil(tiles.count / grid[1]), math.ceil(panels / grid[2])
+    left_bytes = chunk_tiles * tiles.highest * depth * size
+    half = machine.l2_bytes // 2
+    depth_block = options.depth_block or _depth_block(depth, left_bytes, half, lanes)
+    depth_block = depth if depth_block >= depth else math.ceil(depth_block / lanes) * lanes
+    blocked = depth_block < depth
+    tile_bytes = tiles.highest * depth_block * size
+    row_block = min(chunk_tiles, options.row_block or max(1, half // tile_bytes))
+    several = blocked or row_block < chunk_tiles  # packed panels are visited again
+    panel_bytes = math.ceil(depth_block / lanes) * lanes * panel * size
+    room = machine.l3_bytes // (2 * max(1, threads))
+    panel_block = min(chunk_panels, options.panel_block or (max(1, min(room, 4 << 20) // panel_bytes) if several else 1))
+    left_packing = options.left_packing or _left_packing(left, depth, panels)
+    packed_right = chosen.right_packing in ("fused", "packed")
+    left_stride = _left_stride(left, left_packing, tiles, depth_block, size)
+    left_workspace = 0
+    if left_packing != "direct":
+        left_workspace = row_block * packed_tile(left_packing, left_stride, tiles, depth_block) * size
+    return Plan(
+        turned=chosen.turned,
+        left=left,
+        right=right,
+        depth=depth,
+        lanes=lanes,
+        vectors=chosen.vectors,
+        tiles=tiles,
+        left_packing=left_packing,
+        right_packing=chosen.right_packing,
+        depth_block=depth_block,
+        row_block=row_block,
+        panel_block=panel_block,
+        grid=grid,
+        left_stride=left_stride,
+        left_workspace=_whole(left_workspace),
+        right_workspace=_whole(panel_block * panel_bytes) if packed_right else 0,
+        partial_workspace=_whole(chunk_tiles * panel_block * tiles.highest * panel * size) if blocked else 0,
+        cycles=chosen.cycles * contraction.batches,
+    )
+
+
+def _whole(size: int) -> int:
+    return (size + 63) // 64 * 64
+
+
+def _depth_block(depth: int, left_bytes: int, half: int, lanes: int) -> int:
+    """All of k where the left side stays in the second-level cache anyhow, else blocks of about 512."""
+    if left_bytes <= half or depth <= USUAL_DEPTH_BLOCK * 3 // 2:
+        return depth
+    count = math.ceil(depth / USUAL_DEPTH_BLOCK)
+    return math.ceil(depth / count / lanes) * lanes
+
+
+def _left_packing(left: Side, depth: int, panels: int) -> str:
+    """Direct unless the rows of a tile fall in one set of the first cache, or every step touches another page, and the
+    tile is read often; short floats are converted once."""
+    if left.dtype.compute != left.dtype and panels >= 2:
+        return "interleaved" if left.stride == 1 else "rows"
+    if panels < 4:
+        return "direct"
+    size = left.dtype.size
+    if left.depth_stride == 1:
+        return "rows" if left.stride * size % 2048 == 0 and depth >= USUAL_DEPTH_BLOCK else "direct"
+    if left.stride == 1:
+        return "interleaved" if left.depth_stride * size >= 1024 else "direct"
+    return "rows"
+
+
+def _left_stride(left: Side, packing: str, tiles: Pieces, depth_block: int, size: int) -> int:
+    if packing == "rows":
+        return depth_block + 64 // size  # rows of a tile fall in different cache sets
+    return math.ceil(tiles.highest / 8) * 8
+
+
+def packed_tile(packing: str, stride: int, tiles: Pieces, depth_block: int) -> int:
+    """Elements of one packed tile of the left side."""
+    return stride * (tiles.highest if packing == "rows" else depth_block)
+
+
+def _grid(contraction: Contraction, tiles: Pieces, panels: int, threads: int) -> tuple[int, int, int]:
+    """Parts for batches, rows and panels: the shortest longest thread, then the least packing done twice."""
+    if threads <= 1 or contraction.flops < SERIAL_FLOPS:
+        return 1, 1, 1
+    batches = contraction.batches
+    best, best_cost = (1, 1, 1), math.inf
+    for parts in sorted({1, min(batches, threads), min(batches, 4 * threads), min(batches, MAXIMUM_CHUNKS)}):
+        for rows, columns in _factors(min(MAXIMUM_CHUNKS // parts, 2 * threads)):
+            if rows > tiles.count or columns > panels:
+                continue
+            cost = _longest_thread(batches, tiles.count, panels, (parts, rows, columns), threads)
+            twice = (rows - 1) / max(1, contraction.rows) * 8 + (columns - 1) / max(1, contraction.columns) * 2
+            cost = cost * (1 + twice) + 1e-4 * parts * rows * columns
+            if cost < best_cost - 1e-9:
+                best, best_cost = (parts, rows, columns), cost
+    return best
+
+
+def _factors(limit: int) -> list[tuple[int, int]]:
+    return [(rows, columns) for rows in range(1, limit + 1) for columns in range(1, limit // rows + 1)]
+
+
+def _longest_thread(batches: int, tiles: int, panels: int, grid: tuple[int, int, int], threads: int) -> float:
+    """The work of the busiest thread as a share of all, chunks being handed out in turn."""
+    chunks = grid[0] * grid[1] * grid[2]
+    share = math.ceil(batches / grid[0]) * math.ceil(tiles / grid[1]) * math.ceil(panels / grid[2])
+    return math.ceil(chunks / threads) * share / (batches * tiles * panels)
+
