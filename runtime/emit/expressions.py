@@ -6,8 +6,9 @@ lambda of an `OpDef` so becomes the lanes of an elementwise loop, of a row kerne
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partialmethod
-from typing import Any, Protocol
+from typing import Any
 
 from graphc import dtypes, scalars
 from graphc.dtypes import DType
@@ -22,6 +23,7 @@ from graphc.runtime.emit.vectors import (
     float_to_half,
     from_memory,
     register_type,
+    splat,
     typed,
 )
 from graphc.runtime.schedule.machine import Machine
@@ -29,29 +31,21 @@ from graphc.runtime.schedule.machine import Machine
 Lanes = TypedValue | int | float | bool
 
 
-class Checks(Protocol):
-    """Where emitted code reports bad data: the context that owns the kernel's status cells and knows which lanes count."""
-
-    def check_nonzero(self, divisor: TypedValue) -> None:
-        """Reports where a lane of the integers is 0."""
-        ...
-
-    def check_nonnegative(self, exponent: TypedValue) -> None:
-        """Reports where a lane of the integers is negative."""
-        ...
+Check = Callable[[Value, TypedValue], None]
+"""Reports `value` in the lanes where `holds` fails: check(holds, value). It belongs to what owns the kernel's status cells."""
 
 
 class VectorScalars:
     """Emits each operation into `function` for `machine`.
 
-    `lanes` is the width for constants that meet no operand. Without `checks` a zero divisor counts as 1 and a negative
-    exponent of integers as 0, unreported. `contract` allows a product and a sum to be rounded once.
+    A zero divisor of integers counts as 1 and a negative exponent as 0, reported through `check`. `lanes` is the width of
+    constants given by their type alone. `contract` allows a product and a sum to be rounded once.
     """
 
     def __init__(
-        self, function: Function, machine: Machine, lanes: int = 1, checks: Checks | None = None, contract: bool = False
+        self, function: Function, machine: Machine, check: Check | None = None, lanes: int = 1, contract: bool = False
     ):
-        self.function, self.machine, self.lanes, self.checks = function, machine, lanes, checks
+        self.function, self.machine, self.check, self.lanes = function, machine, check, lanes
         self._math = MathBuilder(function, machine)
         self._flags = " contract" if contract else ""
 
@@ -75,7 +69,10 @@ class VectorScalars:
             a = self._constant(a, dtype, b.lanes)  # type: ignore[union-attr]
         elif not isinstance(b, TypedValue):
             b = self._constant(b, dtype, a.lanes)
-        return a, b, dtype  # type: ignore[return-value]
+        if a.type != b.type:
+            lanes = max(a.lanes, b.lanes)
+            a, b = (v if v.lanes == lanes else splat(self.function, v, lanes) for v in (a, b))
+        return a, b, dtype
 
     def _only(self, operation: str, x: Lanes, floating: bool = False) -> TypedValue:
         if not isinstance(x, TypedValue):
@@ -222,9 +219,10 @@ class VectorScalars:
             raise TypeError(f"division of {dtype.name}")
         f = self.function
         if checked:
-            if self.checks is not None:
-                self.checks.check_nonzero(divisor)
-            divisor = typed(f.select(f.icmp("eq", divisor, 0), constant(1, divisor.type), divisor), dtype)
+            nonzero = f.icmp("ne", divisor, 0)
+            if self.check is not None:
+                self.check(nonzero, divisor)
+            divisor = typed(f.select(nonzero, divisor, 1), dtype)
         safe: Value = divisor
         negated = None
         if not dtype.is_unsigned and (checked or b == -1):
@@ -257,10 +255,10 @@ class VectorScalars:
             return typed(math_pow.pow_constant_integer(self._math, left, int(b)), dtype)
         bits = dtype.bits
         if not dtype.is_unsigned:
-            if self.checks is not None:
-                self.checks.check_nonnegative(right)
-            f = self.function
-            right = typed(f.select(f.icmp("slt", right, 0), constant(0, right.type), right), dtype)
+            nonnegative = self.function.icmp("sge", right, 0)
+            if self.check is not None:
+                self.check(nonnegative, right)
+            right = typed(self.function.select(nonnegative, right, 0), dtype)
             bits -= 1
         return typed(math_pow.pow_integer(self._math, left, right, bits), dtype)
 
@@ -366,8 +364,8 @@ class VectorScalars:
         left, right, dtype = self._pair("select", a, b)
         if not condition.dtype.is_bool:
             raise TypeError(f"select by {condition.dtype.name}")
-        if isinstance(condition, TypedValue) and condition.lanes != left.lanes:
-            raise TypeError(f"select: {condition.lanes} conditions for {left.lanes} lanes")
+        if condition.lanes < left.lanes:
+            condition = splat(self.function, condition, left.lanes)
         return typed(self.function.select(condition, left, right), dtype)
 
     def _compare(self, operation: str, a: Lanes, b: Lanes) -> TypedValue:

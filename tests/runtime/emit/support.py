@@ -11,29 +11,11 @@ import numpy as np
 from graphc.dtypes import DType, as_dtype
 from graphc.runtime.emit import vectors
 from graphc.runtime.emit.expressions import VectorScalars
-from graphc.runtime.emit.function import I64, PTR, Function, Module
+from graphc.runtime.emit.function import I64, PTR, Function, Module, Value, constant
 from graphc.runtime.emit.vectors import typed
 from graphc.runtime.jit.engine import load_kernels
 from graphc.runtime.kernel import ENTRY, make_kernel
 from graphc.runtime.schedule.machine import Machine, host_machine
-
-
-class StatusChecks:
-    """Reports bad integers in the kernel's status cells."""
-
-    def __init__(self, function: Function, status: Any):
-        self.function, self.status = function, status
-
-    def check_nonzero(self, divisor: vectors.TypedValue) -> None:
-        self._report(1, self.function.icmp("eq", divisor, 0))
-
-    def check_nonnegative(self, exponent: vectors.TypedValue) -> None:
-        self._report(2, self.function.icmp("slt", exponent, 0))
-
-    def _report(self, code: int, bad: Any) -> None:
-        f = self.function
-        with f.when(vectors.any_lane(f, bad)):
-            f.store(vectors.constant(code, I64), self.status)
 
 
 def kernel_text(
@@ -43,7 +25,13 @@ def kernel_text(
     module = Module()
     f = Function(module, ENTRY, [("operands", PTR), ("chunk", I64)])
     pointers = [f.load(f.offset(f.arguments[0], k, PTR), PTR) for k in range(len(operands) + 2)]
-    s = VectorScalars(f, machine, lanes, StatusChecks(f, pointers[-1]))
+
+    def report_unless(holds: Value, value: vectors.TypedValue) -> None:
+        bad = vectors.any_lane(f, f.bit_xor(holds, constant(True, holds.type)))
+        with f.when(bad):
+            f.store(constant(1, I64), pointers[-1])
+
+    s = VectorScalars(f, machine, report_unless, lanes)
 
     def body(index: Any, _: Any) -> list:
         starts = [f.add(index, lanes * k) for k in range(chains)]
