@@ -296,3 +296,15 @@ def normalize_axis(axis: int, rank: int) -> int:
     if not -rank <= axis < rank:
         raise ValueError(f"axis {axis} is out of range for rank {rank}")
     return axis + rank if axis < 0 else axis
+
+
+def is_affine_reshape(source: Sequence[int], result: Sequence[int]) -> bool:
+    """Whether an element of the result lies at an affine index of the source: dimensions are only split, or of size 1."""
+    runs = [size for size in result if size != 1]
+    for size in source:
+        product = 1
+        while product < size and runs:
+            product *= runs.pop(0)
+        if product != size:
+            return False
+    return not runs

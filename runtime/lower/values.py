@@ -223,11 +223,6 @@ def _reshape(values: Values, operation: Operation, index: Indices, scope: Scope,
     return values._let(operation.output, index, load, scope, guard)
 
 
-def is_affine_reshape(source: Sequence[int], result: Sequence[int]) -> bool:
-    """Whether an element of the result is at an affine index of the source (dimensions are split or of size 1)."""
-    return split_index(source, [(Index(), s) for s in result]) is not None
-
-
 def _iota(values: Values, operation: Operation, index: Indices, scope: Scope, guard: Within | None) -> Operand:
     position = IndexValue(index[operation.attributes["axis"]])
     return values._let(operation.output, index, position, scope, guard)
