@@ -35,7 +35,7 @@ def build_contraction(
     """The kernel of a contraction; `threads` only decides how it is cut into chunks."""
     c, options, module = contraction, options or ContractionOptions(), Module()
     moved = _bytes_moved(c)
-    lanes_along_rows = epilogue is None and c.c_row == 1 and c.c_column != 1
+    lanes_along_rows = epilogue is None and c.c_row == 1 and (c.c_column != 1 or c.columns == 1)
     row_stride, column_stride = (c.c_column, c.c_row) if lanes_along_rows else (c.c_row, c.c_column)
     ending = epilogue or StoreEpilogue(c.result_dtype, row_stride, column_stride, c.c_batch, c.accumulate)
     if c.batches * c.rows * c.columns == 0:
@@ -48,7 +48,7 @@ def build_contraction(
     plan = plan_contraction(c, machine, threads, options, lanes_along_rows)
     prefetched = (row_stride, column_stride, *c.c_batch) if epilogue is None else None
     arithmetic = PlainArithmetic(machine, c.dtype, c.dtype)
-    tiles = TileFunctions(module, plan, arithmetic, ending, options, prefetched)
+    tiles = TileFunctions(module, plan, arithmetic, ending, options, c.result_dtype, prefetched)
     _Entry(module, c, plan, tiles).emit()
     chunks = plan.grid[0] * plan.grid[1] * plan.grid[2]
     return make_kernel(

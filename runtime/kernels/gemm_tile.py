@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from graphc.dtypes import DType
 from graphc.runtime.emit.function import I1, I64, PTR, Function, Module, Operand, Value, constant
-from graphc.runtime.emit.vectors import register_element
+from graphc.runtime.emit.vectors import memory_element, register_element
 from graphc.runtime.kernels.arithmetic import PlainArithmetic, vector_of
 from graphc.runtime.kernels.contraction import ContractionOptions
 from graphc.runtime.kernels.gemm_packing import HELPER
@@ -60,11 +61,13 @@ class TileFunctions:
         arithmetic: PlainArithmetic,
         epilogue: Epilogue,
         options: ContractionOptions,
+        result: DType,
         prefetched: tuple[int, ...] | None,
     ):
-        """`prefetched` are the strides (row, column, batch...) of a result that is fetched into the cache early."""
+        """`prefetched`: strides (row, column, batch...) of an array of `result` to be fetched into the cache early."""
         self.module, self.plan, self.arithmetic = module, plan, arithmetic
-        self.epilogue, self.options, self.prefetched = epilogue, options, prefetched
+        self.epilogue, self.options = epilogue, options
+        self.result, self.prefetched = result, prefetched
         self._known: set[TileShape] = set()
 
     def call(self, function: Function, shape: TileShape, operands: Value, call: TileCall) -> None:
@@ -205,7 +208,7 @@ class _TileFunction:
 
     def _prefetch_result(self, strides: tuple[int, ...]) -> None:
         function, plan = self.function, self.plan
-        element = register_element(self.family.arithmetic.total)
+        element = memory_element(self.family.result)
         row, column = self.arguments["row"], self.arguments["column"]
         rows = self.shape.height
         if plan.turned:
