@@ -65,14 +65,13 @@ class VectorScalars:
 
     def _pair(self, operation: str, a: Lanes, b: Lanes) -> tuple[TypedValue, TypedValue, DType]:
         dtype = scalars.operand_type(operation, (a, b))
-        if not isinstance(a, TypedValue):
-            a = self._constant(a, dtype, b.lanes)  # type: ignore[union-attr]
-        elif not isinstance(b, TypedValue):
-            b = self._constant(b, dtype, a.lanes)
-        if a.type != b.type:
-            lanes = max(a.lanes, b.lanes)
-            a, b = (v if v.lanes == lanes else splat(self.function, v, lanes) for v in (a, b))
-        return a, b, dtype
+        lanes = max(v.lanes for v in (a, b) if isinstance(v, TypedValue))
+        return self._widened(a, dtype, lanes), self._widened(b, dtype, lanes), dtype
+
+    def _widened(self, operand: Lanes, dtype: DType, lanes: int) -> TypedValue:
+        if not isinstance(operand, TypedValue):
+            return self._constant(operand, dtype, lanes)
+        return operand if operand.lanes == lanes else splat(self.function, operand, lanes)
 
     def _only(self, operation: str, x: Lanes, floating: bool = False) -> TypedValue:
         if not isinstance(x, TypedValue):

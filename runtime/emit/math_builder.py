@@ -171,9 +171,9 @@ class MathBuilder:
         f = self.function
         found = any_lane(f, rare)
         cold, join = f.fresh_label("rare"), f.fresh_label("join")
-        f.module.define_metadata("!0", '!{!"branch_weights", i32 1, i32 100000}')
+        f.module.define_metadata("!100", '!{!"branch_weights", i32 1, i32 100000}')
         before = f.block
-        f.branch_if(found, cold, join, ", !prof !0")
+        f.branch_if(found, cold, join, ", !prof !100")
         f.place_label(cold)
         otherwise = slow()
         after = f.block

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from graphc.runtime.emit import math_f32, math_f64, math_pow, math_special, math_trigonometry
+from graphc.runtime.emit import (
+    math_double,
+    math_f32,
+    math_f64,
+    math_hyperbolic,
+    math_inverse,
+    math_pow,
+    math_special,
+    math_trigonometry,
+)
 from graphc.runtime.emit.function import F32, Value, element_of
 from graphc.runtime.emit.math_builder import MathBuilder
 
@@ -23,6 +32,16 @@ SINGLE: dict[str, Emitter] = {
     "rsqrt": math_f32.rsqrt,
     "sin": math_trigonometry.sin,
     "cos": math_trigonometry.cos,
+    "tan": math_double.tan,
+    "asin": math_inverse.asin,
+    "acos": math_inverse.acos,
+    "atan": math_inverse.atan,
+    "atan2": math_inverse.atan2,
+    "sinh": math_hyperbolic.sinh,
+    "cosh": math_hyperbolic.cosh,
+    "asinh": math_double.asinh,
+    "acosh": math_double.acosh,
+    "atanh": math_double.atanh,
     "pow": math_pow.pow_float,
     "digamma": math_special.digamma,
 }

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
+from graphc.runtime.emit import math_double
 from graphc.runtime.emit.function import F32, F64, Value, constant, element_of, vector_type
-from graphc.runtime.emit.math_builder import ROUNDING_SHIFT, MathBuilder
+from graphc.runtime.emit.math_builder import MathBuilder
 
 INFINITY, NAN = float("inf"), float("nan")
 LARGEST = 3.4028234663852886e38
 LOG2_E = 1.4426950408889634
-# log((1 + s) / (1 - s)) = 2 s + s**3 r(s**2) for mantissas in [0.75, 1.5), to 36 bits
-LOG_RATIO = (
-    0.6666666666666727, 0.3999999999613585, 0.2857142939992935, 0.2222213812225713, 0.18186371617542788, 0.1524987723313041,
-    0.15370614380388808,
-)  # fmt: skip
-# 2**t for abs(t) <= 1/2, to 34 bits
-EXP2 = (
-    0.9999999999616737, 0.6931471807284688, 0.24022651198223252, 0.05550410353378888, 0.009618027245095416,
-    0.0013333922601620884, 0.00015469293872982594, 1.5201917377578894e-05,
-)  # fmt: skip
 
 
 def pow_float(m: MathBuilder, x: Value, y: Value) -> Value:
@@ -45,23 +36,14 @@ def _power_in_double(m: MathBuilder, x: Value, y: Value) -> Value:
     f = m.function
     double = vector_type(F64, x.lanes)
     wide, exponent_factor = m.in_double(x), m.in_double(y)
-    bits = f.bits(wide)
-    k = f.ashr(f.binary("sub", bits, 0x3FE8000000000000), 52)  # bits of 0.75
-    mantissa = f.floats(f.binary("sub", bits, f.shl(k, 52)))
-    fraction = f.fsub(mantissa, 1.0)
-    s = f.fdiv(fraction, f.fadd(fraction, 2.0))
-    z = f.fmul(s, s)
-    natural = m.fma(f.fmul(s, z), m.horner(z, LOG_RATIO), f.fadd(s, s))
-    binary = m.fma(natural, LOG2_E, f.cast("sitofp", k, double))
+    k, natural = math_double.log_parts(m, wide)
+    binary = m.fma(natural, LOG2_E, k)
     special = f.select(f.fcmp("oeq", x, 0.0), constant(-INFINITY, double), wide)
     ordinary = f.bit_and(f.fcmp("ogt", x, 0.0), f.fcmp("olt", x, INFINITY))
     binary = f.select(ordinary, binary, special)
     t = f.fmul(exponent_factor, binary)
     t = f.max_keep_nan(f.min_keep_nan(t, 300.0), -300.0)
-    shifted = f.fadd(t, ROUNDING_SHIFT[F64])
-    n = f.fsub(shifted, ROUNDING_SHIFT[F64])
-    p = m.add_to_exponent(m.horner(f.fsub(t, n), EXP2), shifted)
-    return f.select(f.fcmp("uno", t, t), t, p)
+    return f.select(f.fcmp("uno", t, t), t, math_double.exp2(m, t))
 
 
 def pow_integer(m: MathBuilder, x: Value, y: Value, bits: int) -> Value:

@@ -28,6 +28,7 @@ from graphc.runtime.emit.function import (
     constant,
     element_of,
     suffix_of,
+    vector_constant,
     vector_type,
 )
 from graphc.runtime.schedule.machine import Machine
@@ -82,13 +83,11 @@ def splat(function: Function, value: TypedValue, lanes: int) -> TypedValue:
 def iota(function: Function, start: Operand, dtype: DType, lanes: int) -> TypedValue:
     """start, start + 1 ... as integers of `dtype`; `start` is a number or a scalar i64."""
     element = register_element(dtype)
-    steps = function.iota(lanes, element) if lanes > 1 else constant(0, element)
-    if isinstance(start, Value):
-        first = start if element == I64 else function.cast("trunc", start, element)
-        return typed(function.binary("add", function.splat(first, lanes), steps), dtype)
-    if not start:
-        return typed(steps, dtype)
-    return typed(function.binary("add", constant(start, steps.type), steps), dtype)
+    if not isinstance(start, Value):
+        return typed(vector_constant(range(int(start), int(start) + lanes), element), dtype)
+    first = start if element == I64 else function.cast("trunc", start, element)
+    steps = vector_constant(range(lanes), element)
+    return typed(function.binary("add", function.splat(first, lanes), steps), dtype)
 
 
 # -- memory
