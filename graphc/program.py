@@ -270,11 +270,12 @@ class _Resolution:
         raise InvalidArgumentError(operation, operation, format_error(problem, (), operation.location))
 
     def _keep(self, operation: Operation) -> None:
-        if operation.outputs and all(t in self.fed for t in operation.outputs):
+        fed = [t in self.fed for t in operation.outputs]
+        if fed and all(fed):
             return
         inputs = tuple(self._value(t) for t in operation.inputs)
         kept = operation
-        if inputs != operation.inputs:
+        if inputs != operation.inputs or any(fed):
             kept = clone_operation(operation, inputs)
             self.mapping.update((a, b) for a, b in zip(operation.outputs, kept.outputs) if a not in self.fed)
         self.operations.append(kept)

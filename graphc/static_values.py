@@ -24,7 +24,7 @@ def constant_value(tensor: Tensor, known: Known | None = None) -> np.ndarray | N
 
     `known` gives values of tensors from elsewhere.
     """
-    return _Evaluation(known or {}).value(tensor)
+    return StaticValues(known or {}).value(tensor)
 
 
 def static_value(tensor: Tensor) -> Any:
@@ -35,42 +35,66 @@ def static_value(tensor: Tensor) -> Any:
     return Dynamic(partial_value(tensor))
 
 
-class _Evaluation:
+class StaticValues:
+    """Finds values of tensors that depend on constants and known shapes only, each once."""
+
     def __init__(self, known: Known):
         self.values: dict[Tensor, np.ndarray | None] = dict(known)
 
     def value(self, tensor: Tensor) -> np.ndarray | None:
-        if tensor not in self.values:
-            self._evaluate(tensor.operation)
-        return self.values.get(tensor)
+        """The value of a tensor, or None where it is not known."""
+        pending = [tensor.operation] if tensor not in self.values else []
+        while pending:
+            operation = pending[-1]
+            missing = self._first_missing(operation)
+            if missing is not None:
+                pending.append(missing.operation)
+                continue
+            pending.pop()
+            self._evaluate(operation)
+        return self.values[tensor]
+
+    def learn(self, tensor: Tensor, value: np.ndarray) -> None:
+        self.values[tensor] = value
+
+    def _first_missing(self, operation: Operation) -> Tensor | None:
+        """An input that has to be looked at before the operation; None where all are known or one cannot be."""
+        if not self._has_value(operation):
+            return None
+        for tensor in operation.inputs:
+            if tensor not in self.values:
+                return tensor
+            if self.values[tensor] is None:
+                return None
+        return None
+
+    def _has_value(self, operation: Operation) -> bool:
+        """Whether the operation's value may follow from those of its inputs, and is small enough to be looked for."""
+        definition = operation.definition
+        if definition.type_value is not None or definition.effect is not None or definition.host is not None:
+            return False
+        return definition.kind != "source" and self._is_small(operation)
 
     def _evaluate(self, operation: Operation) -> None:
-        for tensor in operation.outputs:
-            self.values.setdefault(tensor, None)
         results = self._results(operation)
-        if results is not None:
-            self.values.update(zip(operation.outputs, results))
+        for i, tensor in enumerate(operation.outputs):
+            self.values.setdefault(tensor, results[i] if results is not None else None)
 
     def _results(self, operation: Operation) -> list[np.ndarray] | None:
         definition = operation.definition
         if definition.name == "constant":
             return [operation.attributes["value"].array]
-        if definition.effect is not None or definition.host is not None or definition.kind == "source":
-            if definition.type_value is None:
-                return None
-        if definition.type_value is not None and all(t.type.is_known for t in operation.data_inputs):
+        if definition.type_value is not None:
             types = [t.type for t in operation.data_inputs]
-            attributes = operation.attributes
-            return [np.asarray(definition.type_value(types, **attributes), operation.output.dtype.numpy)]
-        if definition.type_value is not None or not self._is_small(operation):
-            return None
-        arrays = []
-        for tensor in operation.inputs:
-            array = self.value(tensor)
-            if array is None:
+            if not all(type_.is_known for type_ in types):
                 return None
-            arrays.append(array)
-        return evaluate_operation(operation, arrays)
+            return [np.asarray(definition.type_value(types, **operation.attributes), operation.output.dtype.numpy)]
+        if not self._has_value(operation):
+            return None
+        arrays = [self.values[tensor] for tensor in operation.inputs]
+        if any(array is None for array in arrays):
+            return None
+        return evaluate_operation(operation, arrays)  # type: ignore[arg-type]
 
     def _is_small(self, operation: Operation) -> bool:
         """Whether the outputs, as far as their shapes are known, are worth computing here."""
