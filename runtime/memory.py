@@ -48,15 +48,15 @@ class Buffer:
         return ctypes.string_at(start, length) == bytes([_CANARY]) * length
 
 
-def allocate(nbytes: int, guard: bool | str = False, alignment: int = ALIGNMENT) -> Buffer:
+def allocate(nbytes: int, guard: str | None = None, alignment: int = ALIGNMENT) -> Buffer:
     """`nbytes` zeroed bytes, aligned to 64 bytes; 2 MiB and more in pages of 2 MiB.
 
-    `guard` is "end" (or True) for a buffer that ends at an unreadable page, "start" for one that begins on the first byte
+    `guard` is "end" for a buffer that ends at an unreadable page, "start" for one that begins on the first byte
     behind one; the other side is guarded too, further away. A buffer that ends at a page must keep its alignment, so up
     to `alignment` - 1 bytes lie between; they hold a pattern that `Buffer.intact` checks. Raises MemoryError without room.
     """
     if guard:
-        return _guarded(nbytes, "end" if guard is True else str(guard), alignment)
+        return _guarded(nbytes, guard, alignment)
     if nbytes < LARGE_PAGE:
         size = max(PAGE, -(-nbytes // PAGE) * PAGE)
         address = _map(size)
@@ -70,9 +70,11 @@ def allocate(nbytes: int, guard: bool | str = False, alignment: int = ALIGNMENT)
     return Buffer(address, nbytes, (address, size))
 
 
-def is_guarding() -> bool:
-    """Whether GRAPHC_GUARD asks for guard pages around feeds, results and arenas, a mode for tests."""
-    return os.environ.get("GRAPHC_GUARD", "") not in ("", "0")
+def guarded_side() -> str | None:
+    """The side on which GRAPHC_GUARD asks for guard pages around feeds, results and arenas: "end" ("1" means that),
+    "start", or None. A mode for tests."""
+    asked = os.environ.get("GRAPHC_GUARD", "0")
+    return {"0": None, "": None, "1": "end"}.get(asked, asked)
 
 
 def _guarded(nbytes: int, side: str, alignment: int) -> Buffer:
