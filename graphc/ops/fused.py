@@ -31,3 +31,9 @@ FUSED = define(
 )  # fmt: skip
 """The operations of `body` on the inputs, which stand for its parameters in order. `region` says how it is lowered:
 "loops" for elementwise work, movements and reductions, "contraction" and "convolution" for those with what follows them."""
+
+
+COPY = define(
+    OpDef("copy", infer=lambda types: types[0], gradient=lambda operation, gradient: [gradient], scalar=lambda s, x: x)
+)
+"""The same values in memory of their own."""

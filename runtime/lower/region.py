@@ -88,9 +88,8 @@ class _RegionLowering:
         last = max(self.stage.values(), default=0)
         for stage in range(last + 1):
             self._lower_stage(stage, index, outer)
-        for tensor, buffer in self.outputs.items():
-            if not self._is_inner(tensor):
-                self._store(tensor, buffer, self._kept_index(tensor, index), outer, outer)
+        whole = [(t, b, self._kept_index(t, index)) for t, b in self.outputs.items() if not self._is_inner(t)]
+        outer.statements += self._stores(whole, outer)
         statements = tuple(outer.statements)
         for d in reversed(range(len(self.domain))):
             if d not in self.axes:
@@ -135,15 +134,14 @@ class _RegionLowering:
         for tensor in keeps:
             local = self.values.element(tensor, index, inner)
             inner.statements.append(Store(self.kept[tensor], self._row_offset(index), local))
-        for tensor in stores:
-            self._store(tensor, self.outputs[tensor], index, inner, inner)
+        written = self._stores([(t, self.outputs[t], index) for t in stores], inner)
         for operation, accumulator in zip(reductions, accumulators):
             value = self.values.element(operation.inputs[0], index, inner)
             position = None
             if accumulator.monoid.startswith("arg"):
                 position = index[self.axes[0]]
             inner.statements.append(Accumulate(accumulator, value, position))
-        statements: tuple[Statement, ...] = tuple(inner.statements)
+        statements: tuple[Statement, ...] = (*inner.statements, *written)
         for d in reversed(self.axes):
             statements = (Loop(f"r{d}", self.domain[d], statements),)
         outer.statements += statements
@@ -164,9 +162,12 @@ class _RegionLowering:
         outer.statements.append(Start(accumulator))
         return accumulator
 
-    def _store(self, tensor: Tensor, buffer: Buffer, index: Indices, scope: Scope, home: Scope) -> None:
-        value = self.values.element(tensor, index, scope)
-        home.statements.append(Store(buffer, flatten_index(tensor.type.sizes, index), value))
+    def _stores(self, results: Sequence[tuple[Tensor, Buffer, Indices]], scope: Scope) -> list[Store]:
+        """The stores of results; all values come first, since a result may lie where an operand is read."""
+        return [
+            Store(buffer, flatten_index(tensor.type.sizes, index), self.values.element(tensor, index, scope))
+            for tensor, buffer, index in results
+        ]
 
     def _row_offset(self, index: Indices) -> Index:
         sizes = [self.domain[d] for d in self.axes]

@@ -1,0 +1,228 @@
+"""The memory plan: where every tensor of a program lies while it runs.
+
+Feeds, variables, results and constants have memory from outside. Everything else shares one arena: a tensor takes the lowest
+place that fits between the first and the last operation that need it, largest tensors first. An operation that only maps
+elements may write over an operand that nobody needs after it; so a variable's new value is written over the old one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from graphc.operation import Literal, Operation, Tensor
+from graphc.ops.fused import FUSED
+from graphc.passes.place_results import build_copy, view_source
+from graphc.program import FEED, RUN, VARIABLE, Program
+
+ALIGNMENT = 64
+
+ARENA, FEEDS, VARIABLES, RESULTS, CONSTANTS, RUN_KEY = "arena", "feed", "variable", "result", "constant", "run"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Memory: a space, which of its buffers (feeds, variables and results have many), and a byte offset in it."""
+
+    space: str
+    number: int = 0
+    offset: int = 0
+
+    def __str__(self) -> str:
+        where = f"{self.space} {self.number}" if self.space in (FEEDS, VARIABLES, RESULTS) else self.space
+        return f"{where} + {self.offset}" if self.offset else where
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """The program as it will run (with copies where a variable cannot be updated in place) and the place of each tensor."""
+
+    program: Program
+    places: dict[Tensor, Place]
+    variables: tuple[str, ...]  # keys, in the order of their numbers
+    constants: tuple[Literal, ...]
+    constant_offsets: tuple[int, ...]
+    constant_bytes: int
+    arena_bytes: int
+    intermediate_bytes: int  # the sum of everything that lies in the arena
+    in_place: tuple[str, ...]  # keys of variables whose updates are written in place
+    lifetimes: dict[Tensor, tuple[int, int]] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        lines = [
+            f"arena {self.arena_bytes} bytes for {self.intermediate_bytes} bytes of intermediates; "
+            f"{len(self.in_place)} of {len(self.program.updates)} updates in place"
+        ]
+        for index, operation in enumerate(self.program.operations):
+            for tensor in operation.outputs:
+                lines.append(f"{index:5}  {tensor.name}  {tensor.type}  {self.places[tensor]}".rstrip())
+        return "\n".join(lines)
+
+
+def plan_memory(program: Program) -> MemoryPlan:
+    """Plans a program whose results all have memory of their own (see `place_results`)."""
+    return _Planner(program).plan()
+
+
+class _Planner:
+    def __init__(self, program: Program):
+        self.program = program
+        self.places: dict[Tensor, Place] = {}
+        self.variables: list[str] = []
+        self.in_place: list[str] = []
+        self.lifetimes: dict[Tensor, tuple[int, int]] = {}
+
+    def plan(self) -> MemoryPlan:
+        self._place_parameters()
+        constants, offsets, constant_bytes = self._place_constants()
+        for number, tensor in enumerate(self.program.fetches):
+            self.places[view_source(tensor)] = Place(RESULTS, number)
+        self._place_updates()
+        self._find_lifetimes()
+        arena, total = self._place_in_arena()
+        for operation in self.program.operations:
+            if operation.definition.name == "reshape":
+                self.places[operation.output] = self.places[view_source(operation.output)]
+        return MemoryPlan(
+            self.program, self.places, tuple(self.variables), constants, offsets, constant_bytes, arena, total,
+            tuple(self.in_place), self.lifetimes,
+        )  # fmt: skip
+
+    def _place_parameters(self) -> None:
+        feeds = 0
+        for parameter in self.program.parameters:
+            if parameter.kind == FEED:
+                self.places[parameter.tensor] = Place(FEEDS, feeds)
+                feeds += 1
+            elif parameter.kind == VARIABLE:
+                self.places[parameter.tensor] = Place(VARIABLES, self._variable_number(parameter.key))
+            elif parameter.kind == RUN:
+                self.places[parameter.tensor] = Place(RUN_KEY)
+
+    def _variable_number(self, key: str) -> int:
+        if key not in self.variables:
+            self.variables.append(key)
+        return self.variables.index(key)
+
+    def _place_constants(self) -> tuple[tuple[Literal, ...], tuple[int, ...], int]:
+        offsets: dict[Literal, int] = {}
+        end = 0
+        for operation in self.program.operations:
+            if operation.definition.name != "constant":
+                continue
+            literal = operation.attributes["value"]
+            if literal not in offsets:
+                offsets[literal] = end
+                end += _aligned(literal.array.nbytes)
+            self.places[operation.output] = Place(CONSTANTS, 0, offsets[literal])
+        return tuple(offsets), tuple(offsets.values()), end
+
+    def _place_updates(self) -> None:
+        """New values of variables: over the old ones where no one reads those later, else by a copy at the end."""
+        copies: list[Operation] = []
+        parameters = {p.key: p.tensor for p in self.program.parameters if p.kind == VARIABLE}
+        for key, tensor in self.program.updates:
+            source = view_source(tensor)
+            place = Place(VARIABLES, self._variable_number(key))
+            if source not in self.places and self._can_overwrite(parameters.get(key), source):
+                self.places[source] = place
+                self.in_place.append(key)
+                continue
+            copy = build_copy(tensor)
+            copies.append(copy)
+            self.places[copy.output] = place
+        if copies:
+            updates = self._redirect_updates(copies)
+            self.program = self.program.replace(operations=(*self.program.operations, *copies), updates=updates)
+
+    def _redirect_updates(self, copies: list[Operation]) -> tuple[tuple[str, Tensor], ...]:
+        copied = {copy.inputs[0]: copy.output for copy in copies}
+        return tuple((key, t if key in self.in_place else copied[t]) for key, t in self.program.updates)
+
+    def _can_overwrite(self, old: Tensor | None, new: Tensor) -> bool:
+        """Whether everyone that reads the old value has run when the new one is written, and may be written over then."""
+        if old is None:
+            return True
+        if old.type != new.type:
+            return False
+        writer = new.operation
+        for operation in reversed(self.program.operations):
+            if operation is writer:
+                return all(view_source(t) is not old for t in operation.inputs) or may_overwrite(operation, old)
+            if any(view_source(t) is old for t in operation.inputs):
+                return False
+        return False
+
+    def _find_lifetimes(self) -> None:
+        last = len(self.program.operations)
+        for index, operation in enumerate(self.program.operations):
+            if operation.definition.name == "reshape":
+                continue
+            for tensor in operation.outputs:
+                self.lifetimes[tensor] = (index, index)
+            for tensor in operation.inputs:
+                source = view_source(tensor)
+                if source in self.lifetimes:
+                    self.lifetimes[source] = (self.lifetimes[source][0], index)
+        for tensor in self.program.results:
+            source = view_source(tensor)
+            if source in self.lifetimes:
+                self.lifetimes[source] = (self.lifetimes[source][0], last)
+
+    def _place_in_arena(self) -> tuple[int, int]:
+        """Greedy by size: each tensor at the lowest offset that is free during its life."""
+        waiting = [t for t in self.lifetimes if t not in self.places and t.type.nbytes]
+        waiting.sort(key=lambda t: (-t.type.nbytes, self.lifetimes[t]))
+        starts = np.empty(len(waiting), np.int64)
+        ends, low, high = starts.copy(), starts.copy(), starts.copy()
+        size = 0
+        for count, tensor in enumerate(waiting):
+            first, last = self.lifetimes[tensor]
+            overlapping = np.flatnonzero((starts[:count] <= last) & (ends[:count] >= first))
+            blocks = sorted(zip(low[overlapping].tolist(), high[overlapping].tolist()))
+            offset, need = 0, _aligned(tensor.type.nbytes)
+            for begin, end in blocks:
+                if begin - offset >= need:
+                    break
+                offset = max(offset, end)
+            self.places[tensor] = Place(ARENA, 0, offset)
+            starts[count], ends[count], low[count], high[count] = first, last, offset, offset + need
+            size = max(size, offset + need)
+        for tensor in self.lifetimes:
+            self.places.setdefault(tensor, Place(ARENA, 0, 0))
+        return size, sum(t.type.nbytes for t in waiting)
+
+
+def _aligned(nbytes: int) -> int:
+    return -(-max(nbytes, 1) // ALIGNMENT) * ALIGNMENT
+
+
+def may_overwrite(operation: Operation, operand: Tensor) -> bool:
+    """Whether a result may be written over an operand of the same type: each element is read where it is written."""
+    if operation.definition is not FUSED:
+        return False
+    body: Program = operation.attributes["body"]
+    for parameter, actual in zip(body.parameters, operation.inputs):
+        if actual is operand and not _is_read_in_place(body, parameter.tensor):
+            return False
+        if actual is not operand and view_source(actual) is operand:
+            return False
+    return True
+
+
+def _is_read_in_place(body: Program, tensor: Tensor) -> bool:
+    """Whether only elementwise operations of the same shape read a parameter, in a region that walks it once."""
+    for operation in body.operations:
+        reads = tensor in operation.inputs
+        if reads and (operation.definition.scalar is None or operation.output.type.sizes != tensor.type.sizes):
+            return False
+        if operation.definition.reduce is not None and operation.inputs[0].type.sizes == tensor.type.sizes:
+            return False
+    return tensor.type.sizes == max((t.type.sizes for t in body.fetches), key=np.prod) or _has_reduction(body)
+
+
+def _has_reduction(body: Program) -> bool:
+    return any(op.definition.reduce is not None for op in body.operations)
+
+

@@ -1,0 +1,133 @@
+"""Matrix products with what follows them: `dot_general` regions as contraction kernels.
+
+The dimensions of the product are grouped: those of A alone are rows, those of B alone are columns, contracted ones are the
+depth. Neighbours in a group that every array walks evenly become one; what is left over besides the innermost becomes a batch
+dimension, along which an array that does not have it stands still.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from graphc.operation import Operation, Tensor
+from graphc.program import Program
+from graphc.runtime.kernels.contraction import Contraction
+from graphc.runtime.kernels.gemm import build_contraction
+from graphc.runtime.loops.nodes import Index, variable
+from graphc.runtime.lower.access import Access, broadcast_index, can_merge, find_access
+from graphc.runtime.lower.epilogue import RegionEpilogue, TileAccess
+from graphc.runtime.lower.lowered import Argument, LoweredStep
+from graphc.runtime.lower.values import flatten_index
+from graphc.runtime.schedule.machine import Machine
+
+
+@dataclass(frozen=True)
+class Dimension:
+    name: str
+    extent: int
+
+
+def lower_contraction(body: Program, inputs: Sequence[Tensor], outputs: Sequence[Tensor], machine: Machine, threads: int,
+                      label: str) -> list[LoweredStep]:  # fmt: skip
+    """The steps of a region around one `dot_general`; `inputs` and `outputs` stand for its parameters and fetches."""
+    return _ContractionLowering(body, machine, threads, label).lower(inputs, outputs)
+
+
+class _ContractionLowering:
+    def __init__(self, body: Program, machine: Machine, threads: int, label: str):
+        self.body, self.machine, self.threads, self.label = body, machine, threads, label
+        self.anchor = next(op for op in body.operations if op.definition.name == "dot_general")
+        self.sources = {p.tensor: i for i, p in enumerate(body.parameters)}
+        self.batch, self.rows, self.columns, self.depth = _name_dimensions(self.anchor)
+
+    def lower(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> list[LoweredStep]:
+        a, b = self._operand_accesses()
+        index = [variable(d.name) for d in (*self.batch, *self.rows, *self.columns)]
+        extras = self._extra_accesses(index)
+        results = {t: flatten_index(t.type.sizes, index) for t in self.body.fetches}
+        walked = [a.index, b.index, *extras.values(), *results.values()]
+        rows, outer_rows = self._merge(self.rows, walked)
+        columns, outer_columns = self._merge(self.columns, walked)
+        depth, outer_depth = self._merge(self.depth, [a.index, b.index])
+        if outer_depth:
+            raise ValueError(f"{self.anchor.name}: the contracted dimensions cannot be walked as one")
+        batch = [*self._merge_all(self.batch, walked), *outer_rows, *outer_columns]
+
+        def strides(i: Index) -> tuple[int, ...]:
+            return tuple(i.coefficient(d.name) for d in batch)
+
+        def tile_access(i: Index) -> TileAccess:
+            return TileAccess(i.coefficient(rows.name), i.coefficient(columns.name), strides(i))
+
+        result = tile_access(flatten_index(self.anchor.output.type.sizes, index))
+        contraction = Contraction(
+            rows.extent, columns.extent, depth.extent,
+            a_row=a.index.coefficient(rows.name), a_column=a.index.coefficient(depth.name),
+            b_row=b.index.coefficient(depth.name), b_column=b.index.coefficient(columns.name),
+            c_row=result.row, c_column=result.column,
+            batch=tuple(d.extent for d in batch), a_batch=strides(a.index), b_batch=strides(b.index), c_batch=result.batch,
+            dtype=self.anchor.inputs[0].dtype, result=self.anchor.output.dtype,
+            precision=self.anchor.attributes.get("precision", ""),
+        )  # fmt: skip
+        epilogue = None
+        if self.body.fetches != (self.anchor.output,):
+            accesses = {t: tile_access(i) for t, i in extras.items()}
+            targets = [(t, tile_access(i)) for t, i in results.items()]
+            epilogue = RegionEpilogue(self.body, self.anchor, accesses, targets, self.machine)
+        kernel = build_contraction(contraction, self.machine, self.threads, epilogue)
+        actual = dict(zip(self.sources, inputs))
+        arguments = [Argument(actual[x.source], x.index.constant * x.source.dtype.size) for x in (a, b)]
+        arguments += [Argument(actual[t]) for t in extras] + [Argument(t) for t in outputs]
+        return [LoweredStep(kernel, tuple(arguments), self.label)]
+
+    def _operand_accesses(self) -> tuple[Access, Access]:
+        """Where the elements of A and B lie, in terms of the named dimensions."""
+        (a_batch, b_batch), (a_depth, b_depth) = self.anchor.attributes["batch"], self.anchor.attributes["contract"]
+        found = []
+        sides = ((self.anchor.inputs[0], a_batch, a_depth, self.rows), (self.anchor.inputs[1], b_batch, b_depth, self.columns))
+        for tensor, batch_axes, depth_axes, free in sides:
+            names: dict[int, Dimension] = dict(zip(batch_axes, self.batch)) | dict(zip(depth_axes, self.depth))
+            rest = [axis for axis in range(len(tensor.type.sizes)) if axis not in names]
+            names |= dict(zip(rest, free))
+            index = [variable(names[axis].name) for axis in range(len(names))]
+            found.append(find_access(tensor, index, self.sources))
+        return found[0], found[1]
+
+    def _extra_accesses(self, index: Sequence[Index]) -> dict[Tensor, Index]:
+        """What the epilogue reads besides the product."""
+        extras: dict[Tensor, Index] = {}
+        for operation in self.body.operations:
+            if operation.definition.scalar is None:
+                continue
+            for tensor in operation.inputs:
+                if tensor in self.sources:
+                    extras[tensor] = flatten_index(tensor.type.sizes, broadcast_index(tensor, index))
+        return extras
+
+    def _merge_all(self, dimensions: Sequence[Dimension], walked: Sequence[Index]) -> list[Dimension]:
+        merged: list[Dimension] = []
+        for dimension in dimensions:
+            if dimension.extent == 1:
+                continue
+            if merged and can_merge(merged[-1].name, dimension.name, dimension.extent, walked):
+                dimension = Dimension(dimension.name, merged.pop().extent * dimension.extent)
+            merged.append(dimension)
+        return merged
+
+    def _merge(self, dimensions: Sequence[Dimension], walked: Sequence[Index]) -> tuple[Dimension, list[Dimension]]:
+        """The innermost dimension of a group after merging, and those outside it."""
+        merged = self._merge_all(dimensions, walked)
+        if not merged:
+            return Dimension(dimensions[0].name if dimensions else "none", 1), []
+        return merged[-1], merged[:-1]
+
+
+def _name_dimensions(anchor: Operation) -> tuple[list[Dimension], list[Dimension], list[Dimension], list[Dimension]]:
+    a, b = (t.type.sizes for t in anchor.inputs)
+    (a_batch, b_batch), (a_depth, b_depth) = anchor.attributes["batch"], anchor.attributes["contract"]
+    batch = [Dimension(f"b{i}", a[axis]) for i, axis in enumerate(a_batch)]
+    depth = [Dimension(f"k{i}", a[axis]) for i, axis in enumerate(a_depth)]
+    rows = [Dimension(f"m{i}", s) for i, s in enumerate(a) if i not in a_batch and i not in a_depth]
+    columns = [Dimension(f"n{i}", s) for i, s in enumerate(b) if i not in b_batch and i not in b_depth]
+    return batch, rows, columns, depth

@@ -1,0 +1,60 @@
+"""Operations as kernels: which family lowers what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from graphc.operation import Operation
+from graphc.program import Program
+from graphc.runtime.emit.statements import emit_nest, workspace_of
+from graphc.runtime.kernel import Kernel, make_kernel
+from graphc.runtime.loops.nodes import LoopNest
+from graphc.runtime.loops.simplify import simplify_nest
+from graphc.runtime.lower.contraction import lower_contraction
+from graphc.runtime.lower.lowered import Argument, LoweredStep
+from graphc.runtime.lower.region import lower_region
+from graphc.runtime.schedule.apply import apply_schedule
+from graphc.runtime.schedule.choose import choose_schedule
+from graphc.runtime.schedule.machine import Machine
+
+
+def lower_operation(operation: Operation, machine: Machine, threads: int) -> list[LoweredStep]:
+    """The kernels that compute the outputs of an operation, in order.
+
+    Raises ValueError for an operation that has no lowering.
+    """
+    if all(t.type.elements == 0 for t in operation.outputs):
+        return []
+    lower = _FAMILIES.get(operation.definition.kernel or "")
+    if lower is None:
+        raise ValueError(f"{operation.name}: {operation.definition.name} has no lowering")
+    return lower(operation, machine, threads)
+
+
+def _lower_fused(operation: Operation, machine: Machine, threads: int) -> list[LoweredStep]:
+    body: Program = operation.attributes["body"]
+    region = operation.attributes["region"]
+    if region == "contraction":
+        return lower_contraction(body, operation.inputs, operation.outputs, machine, threads, operation.name)
+    kernel = build_nest_kernel(lower_region(body, "region"), machine, threads)
+    return [LoweredStep(kernel, tuple(Argument(t) for t in (*operation.inputs, *operation.outputs)), operation.name)]
+
+
+def build_nest_kernel(nest: LoopNest, machine: Machine, threads: int) -> Kernel:
+    """Simplifies, schedules and emits a nest."""
+    simple = simplify_nest(nest)
+    schedule = choose_schedule(simple, machine, threads)
+    scheduled = apply_schedule(simple, schedule)
+    return make_kernel(
+        "loops",
+        emit_nest(scheduled, machine),
+        chunks=scheduled.chunks,
+        workspace=workspace_of(scheduled) * scheduled.chunks,
+        checks=scheduled.checks,
+        schedule=str(schedule),
+        bytes_moved=sum(b.size * b.dtype.size for b in nest.buffers if b.role != "local"),
+        loops=f"{nest}\n\n{scheduled}",
+    )
+
+
+_FAMILIES: dict[str, Callable[[Operation, Machine, int], list[LoweredStep]]] = {"fused": _lower_fused}

@@ -1,0 +1,107 @@
+"""A compiled program ready to run: an executable with the memory that it owns and the shapes of what comes in and out."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from graphc.errors import InvalidArgumentError
+from graphc.program import FEED, VARIABLE
+from graphc.runtime.executor import Executable, Failure
+from graphc.runtime.memory import Buffer, allocate, is_guarding
+from graphc.runtime.variable_store import VariableStore
+
+if TYPE_CHECKING:
+    from graphc.runtime.compiler import Compilation
+
+
+class NativeProgram:
+    """Runs an executable. Concurrent runs have an arena each."""
+
+    def __init__(self, compilation: Compilation, executable: Executable, arena_bytes: int):
+        self.compilation, self.executable = compilation, executable
+        self.program = program = compilation.plan.program
+        self.plan = compilation.plan
+        self.arena_bytes = arena_bytes
+        self.feeds = tuple(p.tensor.type for p in program.parameters if p.kind == FEED)
+        self.results = tuple(t.type for t in program.fetches)
+        self.updates = {key: tensor.type for key, tensor in program.updates}
+        self.reads = tuple(p.key for p in program.parameters if p.kind == VARIABLE)
+        self.constants = self._fill_constants()
+        self._arenas: list[Buffer] = []
+        self._lock = threading.Lock()
+
+    def _fill_constants(self) -> Buffer:
+        plan = self.plan
+        buffer = allocate(max(1, plan.constant_bytes))
+        memory = buffer.view(np.uint8)
+        for literal, offset in zip(plan.constants, plan.constant_offsets):
+            array = literal.array
+            memory[offset : offset + array.nbytes] = np.frombuffer(array.tobytes(), np.uint8)
+        return buffer
+
+    def take_arena(self) -> Buffer:
+        """Memory for one run; `return_arena` gives it back."""
+        with self._lock:
+            if self._arenas:
+                return self._arenas.pop()
+        return allocate(max(64, self.arena_bytes), "end" if is_guarding() else None)
+
+    def return_arena(self, arena: Buffer) -> None:
+        with self._lock:
+            self._arenas.append(arena)
+
+    def run(self, feeds: Sequence[np.ndarray], store: VariableStore, run_key: np.ndarray) -> list[np.ndarray]:
+        """The fetches as new arrays; new values of variables go into the store.
+
+        `feeds` are C-contiguous arrays of the program's types in its order. Raises InvalidArgumentError where a run-time
+        check fails; results and new values are lost then.
+        """
+        arena = self.take_arena()
+        results = [np.empty(t.sizes, t.dtype.numpy) for t in self.results]
+        status = np.zeros(4, np.int64)
+        try:
+            slots = self._slots(feeds, store, results, arena, run_key, status)
+            failure = self.executable.run(slots)
+        finally:
+            self.return_arena(arena)
+        if failure is not None:
+            raise self.explain(failure)
+        store.mark_initialized(self.updates)
+        return results
+
+    def profile(self, feeds: Sequence[np.ndarray], store: VariableStore, run_key: np.ndarray) -> list[int]:
+        """Nanoseconds of each step in one run."""
+        arena = self.take_arena()
+        results = [np.empty(t.sizes, t.dtype.numpy) for t in self.results]
+        status = np.zeros(4, np.int64)
+        times, failure = self.executable.run_timed(self._slots(feeds, store, results, arena, run_key, status))
+        self.return_arena(arena)
+        if failure is not None:
+            raise self.explain(failure)
+        store.mark_initialized(self.updates)
+        return [after - before for before, after in zip(times, times[1:])]
+
+    def _slots(
+        self, feeds: Sequence[np.ndarray], store: VariableStore, results: Sequence[np.ndarray], arena: Buffer,
+        run_key: np.ndarray, status: np.ndarray,
+    ) -> list[int]:  # fmt: skip
+        """Base pointers in the order of the slots; the old buffers of variables that change their shape stay alive."""
+        slots = [array.ctypes.data for array in feeds]
+        old = {key: store.value(key) for key in self.reads}
+        for key in self.plan.variables:
+            wanted = self.updates.get(key)
+            array = old[key] if wanted is None else store.buffer(key, wanted.sizes, wanted.dtype.numpy)
+            slots.append(array.ctypes.data)
+        slots += [array.ctypes.data for array in results]
+        return [*slots, arena.address, self.constants.address, run_key.ctypes.data, status.ctypes.data]
+
+    def explain(self, failure: Failure) -> InvalidArgumentError:
+        """The error of a failed run-time check, with the operation and the user's line."""
+        operation, step = self.compilation.steps[failure.step]
+        text = step.kernel.checks[failure.check]
+        message = text.replace("{value}", str(failure.value)).replace("{bound}", str(failure.bound))
+        return InvalidArgumentError(operation, operation, message)
