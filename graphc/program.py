@@ -165,11 +165,12 @@ class _Resolution:
         for operation in self.needed:
             self._find_writes_before(operation)
             self._resolve_operation(operation)
+        results = tuple(self._value(t) for t in fetches)  # may add parameters
         return Program(
             name,
             tuple(self.parameters.values()),
             tuple(self.operations),
-            tuple(self._value(t) for t in fetches),
+            results,
             tuple(self.current.items()),
             tuple(sorted(self.assumptions.items())),
         )
