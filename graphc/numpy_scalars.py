@@ -14,7 +14,7 @@ import numpy as np
 
 from graphc import dtypes, errors, scalars
 from graphc.dtypes import DType, as_dtype
-from graphc.runtime import numpy_special
+from . import numpy_special
 
 Array = np.ndarray
 Operand = Any  # an array or a Python number
