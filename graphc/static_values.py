@@ -91,7 +91,7 @@ class StaticValues:
             return [np.asarray(definition.type_value(types, **operation.attributes), operation.output.dtype.numpy)]
         if not self._has_value(operation):
             return None
-        arrays = [self.values[tensor] for tensor in operation.inputs]
+        arrays = [self.values.get(tensor) for tensor in operation.inputs]
         if any(array is None for array in arrays):
             return None
         return evaluate_operation(operation, arrays)  # type: ignore[arg-type]

@@ -117,6 +117,7 @@ class NativePart:
         self.lock = lock  # held while something is compiled
         self.feeds = tuple(p.tensor for p in program.parameters if p.kind == FEED)
         self.compiled: BoundedCache[Form] = BoundedCache(SHAPES_KEPT)
+        self._prefixes: dict[tuple[Tensor, ...], NativePart] = {}
         self._flexible = tuple(p.key for p in program.parameters if p.kind == VARIABLE and not p.tensor.type.is_known)
 
     def run(self, values: Mapping[Tensor, np.ndarray], store: VariableStore, run_key: np.ndarray) -> list[np.ndarray]:
@@ -156,6 +157,12 @@ class NativePart:
                 return SegmentedProgram(self.program, self.backend, self.lock, {t.operation for t in needed.shapes})
             return _DependsOnValues(self, shapes, known, needed.values)
 
+    def prefix(self, tensors: tuple[Tensor, ...]) -> NativePart:
+        """The part of the program that computes some of its tensors."""
+        if tensors not in self._prefixes:
+            self._prefixes[tensors] = NativePart(restrict_program(self.program, tensors), self.backend, self.lock)
+        return self._prefixes[tensors]
+
 
 class _DependsOnValues:
     """In the place of a compiled program whose shapes depend on data: how to find out, and what was compiled since."""
@@ -168,7 +175,7 @@ class _DependsOnValues:
         tensors: tuple[Tensor, ...],
     ):
         self.part, self.shapes, self.known, self.tensors = part, shapes, known, tensors
-        self.prefix = NativePart(restrict_program(part.program, tensors), part.backend, part.lock)
+        self.prefix = part.prefix(tensors)
         self.compiled: BoundedCache[Form] = BoundedCache(VALUES_KEPT)
 
     def find_form(self, values: Mapping[Tensor, np.ndarray], store: VariableStore, run_key: np.ndarray) -> Form:

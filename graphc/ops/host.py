@@ -189,17 +189,18 @@ def Print(
 
 
 def print(
-    *inputs: Any, output_stream: Any = sys.stderr, summarize: int = ENTRIES_SHOWN, sep: str = " ", end: str = "\n",
+    *inputs: Any, output_stream: Any = None, summarize: int = ENTRIES_SHOWN, sep: str = " ", end: str = "\n",
     name: str | None = None,
 ) -> Operation:  # fmt: skip
     """An operation that prints its inputs: strings as they are, tensors by value, and any nests of them.
 
-    Of each dimension the first and last `summarize` entries are shown (all for -1). `output_stream` is a file object,
-    "file://" and a path to append to, or a function of the text, such as tf.logging.info.
+    Of each dimension the first and last `summarize` entries are shown (all for -1). `output_stream` is a file object
+    (the standard error stream), "file://" and a path to append to, or a function of the text, such as tf.logging.info.
     """
     tensors: list[Tensor] = []
     parts: list[str] = [_describe_input(item, tensors) for item in inputs]
-    stream = {id(sys.stdout): "stdout", id(sys.stderr): "stderr"}.get(id(output_stream), output_stream)
+    standard = {id(None): "stderr", id(sys.stderr): "stderr", id(sys.stdout): "stdout"}
+    stream = standard.get(id(output_stream), output_stream)
     template = tuple(int(p) if i % 2 else p for i, p in enumerate(_SLOT.split(sep.join(parts) + end)))
     return apply(
         PRINT, tensors, name or "print", template=template, by_ends=True, stream=stream, count=PrintCount(None),
