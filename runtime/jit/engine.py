@@ -15,6 +15,8 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from graphc.runtime.jit.cache import llvm_stamp, shared_cache
+from graphc.runtime.jit.conversions import NAMES as CONVERSION_NAMES
+from graphc.runtime.jit.conversions import conversion_module
 from graphc.runtime.jit.image import Image, link
 from graphc.runtime.jit.loader import CodeBlock, load_images, load_objects
 from graphc.runtime.kernel import Kernel
@@ -168,10 +170,17 @@ def _load_stored(stored: dict[str, bytes]) -> dict[str, CodeBlock]:
     images = {name: Image.from_bytes(blob[1:]) for name, blob in stored.items() if blob[:1] == _IMAGE}
     objects = {name: blob[1:] for name, blob in stored.items() if blob[:1] == _OBJECT}
     if images:
-        blocks.update(dict.fromkeys(images, load_images(list(images.values()))))
+        imported = {name for image in images.values() for _, name in image.imports}
+        symbols = _conversions() if imported & CONVERSION_NAMES else None
+        blocks.update(dict.fromkeys(images, load_images(list(images.values()), symbols)))
     if objects:
-        blocks.update(dict.fromkeys(objects, load_objects(list(objects.values()), list(objects))))
+        blocks.update(dict.fromkeys(objects, load_objects(list(objects.values()), list(objects), _conversions())))
     return blocks
+
+
+@functools.cache
+def _conversions() -> dict[str, int]:
+    return load_routines(conversion_module())
 
 
 def _memory_key(kernel: Kernel, machine: Machine) -> _Key:
