@@ -11,7 +11,7 @@ import numpy as np
 from graphc.errors import InvalidArgumentError
 from graphc.program import FEED, VARIABLE
 from graphc.runtime.executor import Executable, Failure
-from graphc.runtime.memory import Buffer, allocate, is_guarding
+from graphc.runtime.memory import Buffer, allocate, guarded_side
 from graphc.runtime.variable_store import VariableStore
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class NativeProgram:
         with self._lock:
             if self._arenas:
                 return self._arenas.pop()
-        return allocate(max(64, self.arena_bytes), "end" if is_guarding() else None)
+        return allocate(max(64, self.arena_bytes), "end" if guarded_side() else None)
 
     def return_arena(self, arena: Buffer) -> None:
         with self._lock:

@@ -254,6 +254,8 @@ class NestEmitter:
         outside, innermost = self.bases, self.innermost
         self.bases = dict(outside)
         bound = {loop.variable} | {s.variable for s in walk(loop.body) if isinstance(s, Loop)}
+        if self.lanes is not None:
+            bound.add(self.lanes.variable)
         for statement in walk(loop.body):
             access = _access_of(statement)
             if access is not None:

@@ -11,11 +11,15 @@ from graphc.runtime.kernel import Kernel, make_kernel
 from graphc.runtime.loops.nodes import LoopNest
 from graphc.runtime.loops.simplify import simplify_nest
 from graphc.runtime.lower.contraction import lower_contraction
-from graphc.runtime.lower.lowered import Argument, LoweredStep
+from graphc.runtime.lower.lowered import LoweredStep, arguments_of
+from graphc.runtime.lower.random_bits import lower_random_bits
 from graphc.runtime.lower.region import lower_region
+from graphc.runtime.lower.scans import lower_cumulative, lower_scatter
 from graphc.runtime.schedule.apply import apply_schedule
 from graphc.runtime.schedule.choose import choose_schedule
 from graphc.runtime.schedule.machine import Machine
+
+Lower = Callable[[Operation, Machine, int], list[LoweredStep]]
 
 
 def lower_operation(operation: Operation, machine: Machine, threads: int) -> list[LoweredStep]:
@@ -37,7 +41,7 @@ def _lower_fused(operation: Operation, machine: Machine, threads: int) -> list[L
     if region == "contraction":
         return lower_contraction(body, operation.inputs, operation.outputs, machine, threads, operation.name)
     kernel = build_nest_kernel(lower_region(body, "region"), machine, threads)
-    return [LoweredStep(kernel, tuple(Argument(t) for t in (*operation.inputs, *operation.outputs)), operation.name)]
+    return [LoweredStep(kernel, arguments_of((*operation.inputs, *operation.outputs)), operation.name)]
 
 
 def build_nest_kernel(nest: LoopNest, machine: Machine, threads: int) -> Kernel:
@@ -57,4 +61,19 @@ def build_nest_kernel(nest: LoopNest, machine: Machine, threads: int) -> Kernel:
     )
 
 
-_FAMILIES: dict[str, Callable[[Operation, Machine, int], list[LoweredStep]]] = {"fused": _lower_fused}
+def _lower_nest(lower: Callable[[Operation], LoopNest]) -> Lower:
+    """A family whose operations are one loop nest on their inputs and outputs."""
+
+    def steps(operation: Operation, machine: Machine, threads: int) -> list[LoweredStep]:
+        kernel = build_nest_kernel(lower(operation), machine, threads)
+        return [LoweredStep(kernel, arguments_of((*operation.inputs, *operation.outputs)), operation.name)]
+
+    return steps
+
+
+_FAMILIES: dict[str, Lower] = {
+    "fused": _lower_fused,
+    "cumulative": _lower_nest(lower_cumulative),
+    "scatter": _lower_nest(lower_scatter),
+    "random_bits": lower_random_bits,
+}

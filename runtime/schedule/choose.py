@@ -21,6 +21,8 @@ from graphc.runtime.loops.nodes import (
     Local,
     Loop,
     LoopNest,
+    Result,
+    Start,
     Statement,
     Store,
     walk,
@@ -146,8 +148,15 @@ def _offset_of(statement: Statement) -> Index | None:
 
 
 def _is_legal(loop: Loop) -> bool:
-    """Lanes must not write to one place: no store that adds, or whose address does not move with the loop."""
-    for statement in walk(loop.body):
+    """Lanes must not write to one place nor wait for one another: no store that adds, or whose address does not move with
+    the loop, and no use of what the loop itself accumulates."""
+    inside = list(walk(loop.body))
+    started = {s.accumulator for s in inside if isinstance(s, Start)}
+    carried = {s.accumulator for s in inside if isinstance(s, Accumulate)} - started
+    for statement in inside:
+        if isinstance(statement, Let) and isinstance(statement.expression, Result):
+            if statement.expression.accumulator in carried:
+                return False
         if not isinstance(statement, Store):
             continue
         if statement.combine and _is_indirect(statement.offset):
