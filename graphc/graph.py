@@ -189,6 +189,11 @@ class Graph:
         finally:
             self._controls = before
 
+    @property
+    def has_control_dependencies(self) -> bool:
+        """Whether operations made now would wait for others."""
+        return any(self._controls)
+
     def _control_inputs(self, inputs: Sequence[Tensor]) -> tuple[Operation, ...]:
         if not self._controls:
             return ()
