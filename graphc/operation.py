@@ -81,6 +81,14 @@ class Literal:
             self._digest = hashlib.sha256(head + data).hexdigest()
         return self._digest
 
+    @property
+    def is_uniform(self) -> bool:
+        """Whether there are elements, and all are the same bit by bit."""
+        if self.array.dtype.hasobject or not self.array.size:
+            return False
+        rows = self.array.reshape(-1, 1).view(np.uint8)
+        return bool((rows == rows[0]).all())
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Literal) and (self is other or self.digest == other.digest)
 

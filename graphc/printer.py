@@ -253,7 +253,7 @@ class _Printer:
             return f"{head}({self._by_digest(literal)})"
         if array.size <= INLINE_ELEMENTS:
             return f"{head}({', '.join(_elements(array.ravel(), dtype))})"
-        if _is_splat(array):
+        if literal.is_uniform:
             return f"{head}({next(_elements(array.ravel()[:1], dtype))}, ...)"
         return f"{head}({self._by_digest(literal)})"
 
@@ -293,14 +293,6 @@ def _title(program: Program) -> str:
 
 def _quote(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
-
-
-def _is_splat(array: np.ndarray) -> bool:
-    """Whether all elements are the same, bit by bit."""
-    if array.dtype.hasobject:
-        return False
-    elements = np.ascontiguousarray(array).reshape(-1, 1).view(np.uint8)
-    return bool((elements == elements[0]).all())
 
 
 def _elements(array: np.ndarray, dtype: DType) -> Iterator[str]:

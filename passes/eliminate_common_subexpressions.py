@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from graphc.operation import Operation, Tensor
-from graphc.program import Program
-
 from graphc.passes.base import Context
 from graphc.passes.eliminate_dead_code import has_host_effect
 from graphc.passes.patterns import COMMUTATIVE
 from graphc.passes.rebuild import Rebuild
+from graphc.program import Program
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from graphc.operation import Operation, Tensor
-from graphc.program import FEED, Program
-
 from graphc.passes.base import Context
+from graphc.program import FEED, Program
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,9 @@ from typing import ClassVar
 
 from graphc.evaluate import expand_composite
 from graphc.operation import Operation
-from graphc.program import Program, clone_operation
-
 from graphc.passes.base import Context
 from graphc.passes.rebuild import Rebuild
+from graphc.program import Program, clone_operation
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,9 @@ from graphc.errors import OpError
 from graphc.evaluate import evaluate_operation
 from graphc.operation import Literal, Operation, Tensor, TensorType
 from graphc.ops.constants import CONSTANT
-from graphc.program import Program
-
 from graphc.passes.base import Context
 from graphc.passes.rebuild import Rebuild
+from graphc.program import Program
 
 _SPREADING = frozenset(("broadcast_to", "iota"))
 """Operations whose results are cheaper to make than to keep."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+from graphc.passes.base import Context, Pass, PassRecord
 from graphc.program import Program
 from graphc.verifier import VerificationError, verify_program
-
-from graphc.passes.base import Context, Pass, PassRecord
 
 
 def run_passes(passes: Sequence[Pass], program: Program, context: Context) -> Program:

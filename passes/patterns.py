@@ -15,9 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from math import copysign
 from typing import Any
-
-import numpy as np
 
 from graphc.operation import DEFINITIONS, Operation, Tensor, apply
 from graphc.ops.constants import build_constant
@@ -84,6 +83,11 @@ def tensors(names: str) -> list[TensorVariable]:
 
 def attributes(names: str) -> list[AttributeVariable]:
     return [AttributeVariable(name) for name in names.split()]
+
+
+def any_of_kind(kind: str) -> OperationPattern:
+    """Any operation of a kind (see `OpDef.kind`), as the root of a rule."""
+    return OperationPattern(f"any {kind}", None)
 
 
 def const(value: bool | int | float | str) -> ConstantPattern:
@@ -172,7 +176,7 @@ def _match_constant(pattern: ConstantPattern, tensor: Tensor, found: Match) -> b
     if pattern.name is not None:
         found.bindings[pattern.name] = value
         return True
-    return value == pattern.value and np.signbit(value) == np.signbit(pattern.value)  # type: ignore[arg-type]
+    return value == pattern.value and copysign(1, value) == copysign(1, pattern.value)  # type: ignore[arg-type]
 
 
 def _match_operation(pattern: OperationPattern, operation: Operation, found: Match) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 from graphc.location import SourceLocation
 from graphc.operation import DEFINITIONS, Collector, OpDef, Operation, Tensor, TensorType, apply, building_into
-from graphc.passes.patterns import Match, Rule
+from graphc.passes.patterns import Match, Rule, any_of_kind
 from graphc.program import Program, clone_operation, substitute_results
 
 STEP_LIMIT = 64  # rules applied one after another in the place of one operation
@@ -41,6 +41,7 @@ def index_rules(rules: Iterable[Rule]) -> dict[str, list[Rule]]:
 class _Rewriting:
     def __init__(self, program: Program, rules: Mapping[str, Sequence[Rule]]):
         self.program, self.rules = program, rules
+        self.candidates: dict[str, Sequence[Rule]] = {}
         self.mapping: dict[Tensor, Tensor] = {}
         self.operations: list[Operation] = []
         self.uses: Counter[Tensor] = Counter(t for operation in program.operations for t in operation.inputs)
@@ -59,13 +60,22 @@ class _Rewriting:
     def _visit(self, operation: Operation) -> None:
         inputs = tuple([self.mapping.get(t, t) for t in operation.inputs])
         moved = operation if inputs == operation.inputs else clone_operation(operation, inputs)
-        for item in self.rules.get(operation.definition.name, ()):
+        for item in self._candidates(operation.definition):
             match = item.match(moved, self.uses.__getitem__)
             if match is not None and self._apply(item, match, operation):
                 return
         self.operations.append(moved)
         if moved is not operation:
             self._map(operation.outputs, moved.outputs)
+
+    def _candidates(self, definition: OpDef) -> Sequence[Rule]:
+        """The rules for an operation by name, then those for its kind."""
+        found = self.candidates.get(definition.name)
+        if found is None:
+            by_kind = any_of_kind(definition.kind).name
+            found = [*self.rules.get(definition.name, ()), *self.rules.get(by_kind, ())]
+            self.candidates[definition.name] = found
+        return found
 
     def _apply(self, item: Rule, match: Match, operation: Operation) -> bool:
         """Puts what the rule builds in the place of an operation; False where the rule declines."""

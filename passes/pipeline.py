@@ -1,0 +1,36 @@
+"""The order of the passes, as one list."""
+
+from __future__ import annotations
+
+from graphc.passes.base import Context, Pass
+from graphc.passes.canonicalize import Canonicalize
+from graphc.passes.eliminate_common_subexpressions import EliminateCommonSubexpressions
+from graphc.passes.eliminate_dead_code import EliminateDeadCode
+from graphc.passes.expand_composites import ExpandComposites
+from graphc.passes.expand_gradients import ExpandGradients
+from graphc.passes.fold_constants import FoldConstants
+from graphc.passes.fuse import Fuse
+from graphc.passes.manager import run_passes
+from graphc.program import Program
+
+PASSES: tuple[Pass, ...] = (
+    ExpandGradients(),
+    ExpandComposites(),
+    EliminateDeadCode(),
+    FoldConstants(),
+    Canonicalize(),
+    FoldConstants(),
+    EliminateCommonSubexpressions(),
+    EliminateDeadCode(),
+    Fuse(),
+)
+"""From a specialised program, with every dimension known, to one whose operations run as kernels.
+
+Dead code goes early, since gradients of composites leave much of it; constants are folded before rules look for them, and
+again for what rules made of them.
+"""
+
+
+def optimise(program: Program, context: Context | None = None) -> Program:
+    """The program after all passes."""
+    return run_passes(PASSES, program, context or Context())
