@@ -103,7 +103,15 @@ def test_a_text_that_llvm_refuses_is_shown():
 
 
 def test_what_the_parser_does_not_see_is_verified():
-    text = "define i64 @f(i1 %c) {\nentry:\n br i1 %c, label %a, label %b\na:\n %x = add i64 1, 2\n br label %b\nb:\n ret i64 %x\n}"
+    text = """
+define i64 @f(i1 %c) {
+  br i1 %c, label %a, label %b
+a:
+  %x = add i64 1, 2
+  br label %b
+b:
+  ret i64 %x
+}"""
     with pytest.raises(CompileError, match="does not dominate"):
         verify_ir(text, host_machine())
     verify_ir(adding_kernel(1).text, host_machine())

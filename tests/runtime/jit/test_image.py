@@ -144,7 +144,12 @@ define i64 @f(i64 %n) nounwind {
 
 
 def test_an_unknown_symbol_is_an_error_and_no_crash():
-    text = "declare i64 @no_such_function(i64)\ndefine i64 @f(i64 %n) {\n %x = call i64 @no_such_function(i64 %n)\n ret i64 %x\n}"
+    text = """
+declare i64 @no_such_function(i64)
+define i64 @f(i64 %n) {
+  %x = call i64 @no_such_function(i64 %n)
+  ret i64 %x
+}"""
     with pytest.raises(LookupError, match="no C library has no_such_function"):
         load_images([link(compile_object(text, host_machine()))])
 
