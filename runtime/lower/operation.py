@@ -8,6 +8,7 @@ from graphc.operation import Operation
 from graphc.program import Program
 from graphc.runtime.emit.statements import emit_nest, workspace_of
 from graphc.runtime.kernel import Kernel, make_kernel
+from graphc.runtime.kernels.sorting import build_argsort, build_top_k
 from graphc.runtime.loops.nodes import LoopNest
 from graphc.runtime.loops.simplify import simplify_nest
 from graphc.runtime.lower.contraction import lower_contraction
@@ -18,6 +19,7 @@ from graphc.runtime.lower.scans import lower_cumulative, lower_scatter
 from graphc.runtime.schedule.apply import apply_schedule
 from graphc.runtime.schedule.choose import choose_schedule
 from graphc.runtime.schedule.machine import Machine
+from graphc.shapes import count_elements
 
 Lower = Callable[[Operation, Machine, int], list[LoweredStep]]
 
@@ -71,7 +73,19 @@ def _lower_nest(lower: Callable[[Operation], LoopNest]) -> Lower:
     return steps
 
 
+def _lower_sort(operation: Operation, machine: Machine, threads: int) -> list[LoweredStep]:
+    *outer, length = operation.inputs[0].type.sizes
+    rows, dtype = count_elements(outer), operation.inputs[0].dtype
+    if operation.definition.name == "top_k":
+        kernel = build_top_k(rows, length, operation.attributes["k"], dtype, machine, threads)
+    else:
+        kernel = build_argsort(rows, length, dtype, operation.attributes["descending"], machine, threads)
+    return [LoweredStep(kernel, arguments_of((*operation.inputs, *operation.outputs)), operation.name)]
+
+
 _FAMILIES: dict[str, Lower] = {
+    "sort": _lower_sort,
+    "top_k": _lower_sort,
     "fused": _lower_fused,
     "cumulative": _lower_nest(lower_cumulative),
     "scatter": _lower_nest(lower_scatter),
