@@ -8,7 +8,6 @@ from graphc.runtime.emit.function import (
     BITS,
     F32,
     F64,
-    I1,
     I8,
     I16,
     I32,
@@ -74,7 +73,7 @@ class MathBuilder:
 
     def horner(self, x: Value, coefficients: Sequence[float]) -> Value:
         """sum of coefficients[k] x**k, the shortest code."""
-        result = self._constant(coefficients[-1], x)
+        result: Value = constant(coefficients[-1], x.type)
         for coefficient in reversed(coefficients[:-1]):
             result = self.fma(x, result, coefficient)
         return result
@@ -90,8 +89,9 @@ class MathBuilder:
                 power = self.function.fmul(power, power)
         return self.function.coerce(terms[0], x.type)
 
-    def _constant(self, value: float, like: Value) -> Value:
-        return constant(value, like.type)
+    def polynomial(self, x: Value, coefficients: Sequence[float]) -> Value:
+        """sum of coefficients[k] x**k in the way that suits the type: float64 ones are long, so their depth counts."""
+        return self.horner(x, coefficients) if element_of(x.type) == F32 else self.estrin(x, coefficients)
 
     # -- exponents
 
@@ -164,6 +164,20 @@ class MathBuilder:
         high = vector_constant(table[16:], F32)
         return f.intrinsic("llvm.x86.avx512.vpermi2var.ps.512", type_, [low, index, high])
 
+    def interval_index(self, a: Value, intervals_per_unit: float) -> Value:
+        """The number of the interval that a >= 0 is in, as integers."""
+        return self.function.bits(self.fma(a, intervals_per_unit, ROUNDING_SHIFT[F32]))
+
+    def piecewise(
+        self, a: Value, index: Value, centre: Sequence[float], table: Sequence[Sequence[float]], base: Value | None = None
+    ) -> Value:
+        """A polynomial in a - centre whose coefficients each lane looks up by its interval; `base` stands in for row 0."""
+        t = self.function.fsub(a, self.look_up(centre, index))
+        value = self.look_up(table[-1], index)
+        for row in reversed(table[1:-1]):
+            value = self.fma(t, value, self.look_up(row, index))
+        return self.fma(t, value, self.look_up(table[0], index) if base is None else base)
+
     # -- rare lanes
 
     def unless_any(self, rare: Value, common: Value, slow: Callable[[], Value]) -> Value:
@@ -199,9 +213,6 @@ class MathBuilder:
 
     def in_single(self, x: Value) -> Value:
         return self.function.cast("fptrunc", x, vector_type(F32, x.lanes))
-
-    def truth(self, value: bool, like: Value) -> Value:
-        return constant(value, vector_type(I1, like.lanes))
 
 
 def _define_lane_loop(module: Module, helper: str, name: str, element: str, lanes: int, arity: int) -> None:

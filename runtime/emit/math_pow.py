@@ -1,9 +1,9 @@
-"""Powers: of floats with all special cases of C, and of integers."""
+"""Powers: of float32 with all special cases of C, and of integers."""
 
 from __future__ import annotations
 
 from graphc.runtime.emit import math_double
-from graphc.runtime.emit.function import F32, F64, Value, constant, element_of, vector_type
+from graphc.runtime.emit.function import F64, Value, constant, vector_type
 from graphc.runtime.emit.math_builder import MathBuilder
 
 INFINITY, NAN = float("inf"), float("nan")
@@ -11,10 +11,8 @@ LARGEST = 3.4028234663852886e38
 LOG2_E = 1.4426950408889634
 
 
-def pow_float(m: MathBuilder, x: Value, y: Value) -> Value:
-    """x to the power y."""
-    if element_of(x.type) != F32:
-        return m.call_lanes("pow", x, y)
+def pow_single(m: MathBuilder, x: Value, y: Value) -> Value:
+    """x to the power y of float32, by way of float64."""
     f = m.function
     y = f.max_keep_nan(f.min_keep_nan(y, LARGEST), -LARGEST)
     magnitude = f.fabs(x)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from graphc.runtime.emit import math_f64, math_trigonometry
+from graphc.runtime.emit import math_logarithm, math_trigonometry
 from graphc.runtime.emit.function import F32, Value, constant, element_of
 from graphc.runtime.emit.math_builder import MathBuilder
 
@@ -28,7 +28,7 @@ def digamma(m: MathBuilder, x: Value) -> Value:
     inverse = f.fdiv(1.0, y)
     z = f.fmul(inverse, inverse)
     tail = m.fma(f.fmul(z, m.horner(z, DIGAMMA_ASYMPTOTIC)), -1.0, f.fmul(inverse, -0.5))
-    value = f.fsub(f.fadd(math_f64.log(m, y), tail), total)
+    value = f.fsub(f.fadd(math_logarithm.log(m, y), tail), total)
     angle = f.fmul(f.fsub(x, f.round_even(x)), math.pi)
     cotangent = f.fdiv(math_trigonometry.cos(m, angle), math_trigonometry.sin(m, angle))
     below = m.fma(cotangent, -math.pi, value)
