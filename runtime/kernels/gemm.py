@@ -15,11 +15,22 @@ from dataclasses import replace
 from graphc.runtime.emit.function import I1, I64, PTR, Function, Module, Operand, Value, constant
 from graphc.runtime.emit.vectors import memory_element, register_element
 from graphc.runtime.kernel import ENTRY, MAXIMUM_CHUNKS, Kernel, make_kernel
-from graphc.runtime.kernels.arithmetic import PlainArithmetic
+from graphc.runtime.kernels.arithmetic import PlainArithmetic, vector_of
 from graphc.runtime.kernels.contraction import Contraction, ContractionOptions, Side
+from graphc.runtime.kernels.finish import (
+    FIRST_OPERAND,
+    INLINE_LINES,
+    INLINE_LINES_SHALLOW,
+    SHALLOW,
+    Block,
+    Finish,
+    epilogue_lines,
+    load_operands,
+    padded_rows,
+)
 from graphc.runtime.kernels.gemm_packing import PanelPacking, TilePacking
 from graphc.runtime.kernels.gemm_plan import Plan, packed_tile, plan_contraction
-from graphc.runtime.kernels.gemm_tile import TileCall, TileFunctions, TileShape
+from graphc.runtime.kernels.gemm_tile import Prefetch, TileCall, TileFunctions, TileShape
 from graphc.runtime.kernels.microkernel import zeros
 from graphc.runtime.kernels.tile import Epilogue, StoreEpilogue, Tile
 from graphc.runtime.schedule.machine import Machine
@@ -46,10 +57,11 @@ def build_contraction(
         _emit_without_products(module, c, sizes, machine, ending)
         return make_kernel("contraction", str(module), schedule="no products", bytes_moved=moved)
     plan = plan_contraction(c, machine, threads, options, lanes_along_rows)
-    prefetched = (row_stride, column_stride, *c.c_batch) if epilogue is None else None
     arithmetic = PlainArithmetic(machine, c.dtype, c.dtype)
-    tiles = TileFunctions(module, plan, arithmetic, ending, options, c.result_dtype, prefetched)
-    _Entry(module, c, plan, tiles).emit()
+    in_registers = _fits_in_registers(plan, ending, arithmetic, len(c.batch))
+    prefetch = Prefetch(c.result_dtype, (row_stride, column_stride, *c.c_batch)) if epilogue is None else None
+    tiles = TileFunctions(module, plan, arithmetic, ending if in_registers else None, options, prefetch)
+    _Entry(module, c, plan, tiles, ending).emit()
     chunks = plan.grid[0] * plan.grid[1] * plan.grid[2]
     return make_kernel(
         "contraction",
@@ -93,6 +105,15 @@ def build_panel_packing(
     return make_kernel("panel_packing", str(module), chunks=chunks, schedule=str(plan)), packed_bytes
 
 
+def _fits_in_registers(plan: Plan, epilogue: Epilogue, arithmetic: PlainArithmetic, batch_rank: int) -> bool:
+    """The epilogue is short enough to be repeated for every vector of every tile function."""
+    if plan.turned:
+        return False
+    functions = len(plan.tiles.sizes) * (2 if plan.uneven else 1) + (1 if plan.right_packing == "fused" else 0)
+    lines = epilogue_lines(epilogue, arithmetic, batch_rank) * plan.tiles.highest * plan.vectors * functions
+    return lines <= (INLINE_LINES_SHALLOW if plan.depth <= SHALLOW else INLINE_LINES)
+
+
 def _bytes_moved(contraction: Contraction) -> int:
     c = contraction
     size = c.dtype.size
@@ -120,10 +141,14 @@ def part_of(function: Function, part: Operand, total: int, parts: int) -> tuple[
 class _Entry:
     """The loops of one chunk around the tile functions."""
 
-    def __init__(self, module: Module, contraction: Contraction, plan: Plan, tiles: TileFunctions):
+    def __init__(
+        self, module: Module, contraction: Contraction, plan: Plan, tiles: TileFunctions, epilogue: Epilogue
+    ):
         self.contraction, self.plan, self.tiles, self.module = contraction, plan, tiles, module
         self.function = Function(module, ENTRY, [("operands", PTR), ("chunk", I64)])
         self.total = register_element(tiles.arithmetic.total)
+        self.operand_count = epilogue.operand_count
+        self.finish = Finish(module, tiles.arithmetic, epilogue, plan.panel, plan.turned)
         self.prepacked = plan.right_packing == "prepacked"
         if plan.right_packing == "packed":
             PanelPacking(module, plan, tiles.arithmetic)
@@ -131,12 +156,15 @@ class _Entry:
             TilePacking(module, plan, tiles.arithmetic)
 
     def emit(self) -> None:
-        function, plan = self.function, self.plan
+        function, plan, tiles = self.function, self.plan, self.tiles
         operands, chunk = function.arguments
         pointers = [function.load(function.offset(operands, i, PTR), PTR) for i in range(2)]
         bases = [pointers[plan.left.operand], pointers[plan.right.operand]]
         self.operands = operands
         self._workspaces(chunk)
+        if tiles.keeps_sums and plan.depth_blocks == 1:
+            count = padded_rows(plan.tiles.highest, tiles.arithmetic) * plan.vectors
+            self.partial = function.allocate(vector_of(tiles.arithmetic.total, plan.lanes), count)
         batch_part, tile_part, panel_part = split_index(function, chunk, plan.grid)
         self.tile_range = part_of(function, tile_part, plan.tiles.count, plan.grid[1])
         self.panel_range = part_of(function, panel_part, plan.panels, plan.grid[2])
@@ -157,7 +185,7 @@ class _Entry:
         self.packed_right = self.packed_left = self.partial = constant(0, PTR)
         if not plan.workspace:
             return
-        slot = 2 + self.tiles.epilogue.operand_count
+        slot = FIRST_OPERAND + self.operand_count
         workspace = function.load(function.offset(self.operands, slot, PTR), PTR)
         workspace = function.offset(workspace, function.mul(chunk, plan.workspace), "i8")
         self.packed_right = workspace
@@ -182,7 +210,11 @@ class _Entry:
         function.loop(first, end, step, [], block)
 
     def _panel_blocks(self) -> None:
-        plan = self.plan
+        function, plan = self.function, self.plan
+        self.left_once = plan.depth_blocks == 1 and plan.row_block >= -(-plan.tiles.count // plan.grid[1])
+        if self.left_once and plan.left_packing != "direct":
+            self.k, self.steps, self.block_tile = 0, plan.depth, self.tile_range[0]
+            function.loop(*self.tile_range, 1, [], self._pack_tile)
         largest = -(-plan.panels // plan.grid[2])
         if plan.panel_block >= largest:
             self._depth_blocks(*self.panel_range)
@@ -216,7 +248,7 @@ class _Entry:
         """All tiles of a block of rows, panel after panel."""
         function = self.function
         self.block_tile = first_tile
-        if self.plan.left_packing != "direct":
+        if self.plan.left_packing != "direct" and not self.left_once:
             function.loop(first_tile, end_tile, 1, [], self._pack_tile)
 
         def panel(j: Operand, _: list[Value]) -> list[Value]:
@@ -262,11 +294,13 @@ class _Entry:
         at = function.mul(function.sub(tile, self.block_tile), size)
         return function.offset(self.packed_left, at, self.total)
 
-    def _partial_slot(self, tile: Operand, panel: Operand) -> Value:
+    def _sums_slot(self, tile: Operand, panel: Operand) -> Value:
         function, plan = self.function, self.plan
+        if plan.depth_blocks == 1:
+            return self.partial
         at = function.mul(function.sub(tile, self.tile_range[0]), plan.panel_block)
         at = function.add(at, function.sub(panel, self.panel_block[0]))
-        return function.offset(self.partial, function.mul(at, plan.tiles.highest * plan.panel), self.total)
+        return function.offset(self.partial, function.mul(at, plan.sums_slot), self.total)
 
     # -- calls
 
@@ -334,14 +368,19 @@ class _Entry:
             right=self._right_source(panel) if in_place else self._panel_slot(panel),
             row=self._row(tile),
             column=function.mul(panel, plan.panel),
-            batch=self.batch,
             packed=self._panel_slot(panel) if shape.packing else None,
-            partial=self._partial_slot(tile, panel) if plan.depth_blocks > 1 else None,
+            sums=self._sums_slot(tile, panel) if self.tiles.keeps_sums else None,
             depth=self.steps,
             first=self.first_block,
             final=self.final_block,
         )
-        self.tiles.call(function, shape, self.operands, call)
+        self.tiles.call(function, shape, self.operands, self.batch, call)
+        if self.tiles.epilogue is not None or call.sums is None or call.final is False:
+            return
+        vectors, lanes = (plan.last_vectors, plan.last_lanes) if shape.last else (plan.vectors, plan.lanes)
+        block = Block(call.sums, call.row, call.column, shape.height, vectors, lanes)
+        with function.when(call.final):
+            self.finish.call(function, block, self.operands, self.batch)
 
 
 def _emit_without_products(
@@ -352,7 +391,7 @@ def _emit_without_products(
     arithmetic = PlainArithmetic(machine, contraction.dtype, contraction.dtype)
     lanes = arithmetic.lanes
     base = function.arguments[0]
-    operands = [function.load(function.offset(base, 2 + i, PTR), PTR) for i in range(epilogue.operand_count)]
+    operands = load_operands(function, base, epilogue.operand_count)
     rows, columns = sizes
 
     def batch(number: Operand, _: list[Value]) -> list[Value]:

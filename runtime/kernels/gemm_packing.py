@@ -13,9 +13,8 @@ from graphc.runtime.emit.vectors import load, memory_element, register_element
 from graphc.runtime.kernels.arithmetic import PlainArithmetic, load_scalar, vector_of
 from graphc.runtime.kernels.contraction import Side
 from graphc.runtime.kernels.gemm_plan import Plan
-from graphc.runtime.kernels.microkernel import lane_mask, transpose_vectors
-
-HELPER = {"linkage": "internal", "attributes": "noinline nounwind"}
+from graphc.runtime.kernels.microkernel import lane_mask
+from graphc.runtime.kernels.transpose import HELPER, GroupTranspose
 
 
 class _Packing:
@@ -99,62 +98,41 @@ class PanelPacking(_Packing):
         return function.offset(at, column, self.element)
 
     def _transpose(self, vectors: int, last_lanes: int) -> None:
-        """Columns are contiguous along k: squares of lanes by lanes, transposed in registers."""
-        function, lanes = self.function, self.lanes
-        whole = function.mul(function.udiv(self.depth, lanes), lanes)
-        tail = self.plan.depth % lanes  # blocks of k but the last are whole vectors
+        """Columns are contiguous along k, so groups of columns are turned, a vector of k at a time."""
+        function, lanes, plan = self.function, self.lanes, self.plan
+        groups = GroupTranspose(self.module, self.machine, self.side.dtype, self.side.stride, plan.panel, "pack_group")
+        columns = (vectors - 1) * lanes + last_lanes
+        whole_columns = columns - columns % groups.rows
 
-        def columns(k: Operand, steps: int) -> None:
-            def square(j: Operand, _: list[Value], valid: int = lanes) -> list[Value]:
-                at = function.add(k, function.mul(function.mul(j, lanes), self.side.stride))
-                source = function.offset(self.source, at, self.source_element)
-                edge = valid < lanes or steps < lanes
-                limits = [constant(steps, I64), constant(valid, I64)] if edge else []
-                arguments = [source, self._place(k, function.mul(j, lanes)), *limits]
-                function.call(f"@{self._square_function(edge)}", "void", arguments)
-                return []
-
-            whole_vectors = vectors if last_lanes == lanes else vectors - 1
-            function.loop(0, whole_vectors, 1, [], square)
-            if last_lanes < lanes:
-                square(whole_vectors, [], last_lanes)
-
-        def body(k: Operand, _: list[Value]) -> list[Value]:
-            columns(k, lanes)
+        def pad(k: Operand) -> list[Value]:
+            zero = constant(0, vector_of(self.total, lanes))
+            function.store(zero, self._place(k, (vectors - 1) * lanes))
             return []
 
-        if self.plan.depth >= lanes:
+        def steps(k: Operand, valid: int) -> None:
+            def group(n: Operand, _: list[Value], rows: int = groups.rows) -> list[Value]:
+                at = function.add(k, function.mul(n, self.side.stride))
+                source = function.offset(self.source, at, self.source_element)
+                groups.call(function, source, self._place(k, n), rows, valid)
+                return []
+
+            if last_lanes < lanes:
+                function.loop(0, lanes, 1, [], lambda i, _: pad(function.add(k, i)))
+            function.loop(0, whole_columns, groups.rows, [], group)
+            if columns > whole_columns:
+                group(whole_columns, [], columns - whole_columns)
+
+        def body(k: Operand, _: list[Value]) -> list[Value]:
+            steps(k, lanes)
+            return []
+
+        whole = function.mul(function.udiv(self.depth, lanes), lanes)
+        if plan.depth >= lanes:
             with function.when(function.icmp("sgt", whole, 0)):
                 function.loop(0, whole, lanes, [], body)
-        if tail:
+        if plan.depth % lanes:  # blocks of k but the last are whole vectors
             with function.when(function.icmp("slt", whole, self.depth)):
-                columns(whole, tail)
-
-    def _square_function(self, edge: bool) -> str:
-        """A function (source, destination) that packs one square; an edge has (steps of k, columns) too.
-
-        Beyond the edge a square is padded with zeros, for which the slots of panels have room.
-        """
-        name = "pack_square_edge" if edge else "pack_square"
-        if name in self.module.functions:
-            return name
-        arguments = [("source", "ptr noalias"), ("packed", "ptr noalias")]
-        arguments += [("steps", I64), ("columns", I64)] if edge else []
-        function, lanes = Function(self.module, name, arguments, **HELPER), self.lanes
-        source, packed, *limits = function.arguments
-        steps = function.icmp("slt", function.iota(lanes), function.splat(limits[0], lanes)) if edge else None
-        rows: list[Value] = []
-        for column in range(lanes):
-            mask = steps
-            if mask is not None:
-                inside = function.icmp("slt", constant(column, I64), limits[1])
-                mask = function.bit_and(mask, function.splat(inside, lanes))
-            at = function.offset(source, column * self.side.stride, self.source_element)
-            rows.append(load(function, self.machine, at, self.side.dtype, lanes, mask))
-        for step, value in enumerate(transpose_vectors(function, rows)):
-            function.store(value, function.offset(packed, step * self.plan.panel, self.element))
-        function.return_void()
-        return name
+                steps(whole, plan.depth % lanes)
 
 
 class TilePacking(_Packing):

@@ -15,7 +15,10 @@ from graphc.runtime.kernels.contraction import Contraction, ContractionOptions, 
 from graphc.runtime.schedule.machine import Machine
 
 SERIAL_FLOPS = 400_000  # under this a fork costs more than it saves
-USUAL_DEPTH_BLOCK = 512
+USUAL_DEPTH_BLOCK = 2048
+MANY_ROWS = 384  # so many that packing a panel before its use costs nothing that can be measured
+SECOND_HEIGHT = 1.02  # what a second height of tiles must gain before its code is worth compiling
+RIGHT_TRAFFIC = 0.05  # cycles that a vector of the right side costs beyond its load, where it comes from afar
 _ALIGNMENT = 4096
 
 
@@ -76,6 +79,11 @@ class Plan:
     def panel_slot(self) -> int:
         """Elements of a packed panel; k is rounded up to whole vectors."""
         return self.panel * math.ceil(self.depth_block / self.lanes) * self.lanes
+
+    @property
+    def sums_slot(self) -> int:
+        """Elements that are kept for the sums of one tile, with room for turning it in whole groups of rows."""
+        return _sums_slot(self.tiles, self.panel)
 
     @property
     def panels(self) -> int:
@@ -167,7 +175,7 @@ def _candidates(
         height = min(height, lanes) if turned else height  # one square of lanes is transposed at a time
         vectors = min(vectors, math.ceil(right.extent / lanes))
         fewest = math.ceil(left.extent / height)
-        for count in sorted({fewest, min(left.extent, math.ceil(fewest / threads) * threads)}):
+        for count in _tile_counts(left.extent, fewest, threads):
             tiles = cut_evenly(left.extent, count)
             packing = options.right_packing or _right_packing(machine, left, right, contraction.depth, count)
             cycles = _issue_cycles(machine, tiles, vectors, lanes, right.extent, contraction.depth)
@@ -175,8 +183,16 @@ def _candidates(
             if turned:
                 squares = count * math.ceil(right.extent / lanes)
                 cycles += squares * lanes * (1 + math.log2(lanes) / 1.5)
+            cycles *= SECOND_HEIGHT ** (len(tiles.sizes) - 1)
             cycles *= _imbalance(contraction, count * math.ceil(right.extent / (vectors * lanes)), threads)
             yield _Candidate(turned, left, right, tiles, vectors, packing, cycles)
+
+
+def _tile_counts(extent: int, fewest: int, threads: int) -> list[int]:
+    """The fewest tiles, as many as threads share evenly, and the next number that makes all tiles equal."""
+    counts = {fewest, min(extent, math.ceil(fewest / threads) * threads)}
+    counts.update(next(([n] for n in range(fewest, min(extent, 2 * fewest) + 1) if extent % n == 0), []))
+    return sorted(counts)
 
 
 def _imbalance(contraction: Contraction, tiles: int, threads: int) -> float:
@@ -190,7 +206,8 @@ def _imbalance(contraction: Contraction, tiles: int, threads: int) -> float:
 def tile_cycles(machine: Machine, rows: int, vectors: int) -> float:
     """Cycles of one depth step of a tile: multiply-adds, loads, and the latency of the sums where they are few."""
     latency = 4 if rows * vectors < 4 * machine.fma_ports else 0
-    return max(rows * vectors / machine.fma_ports, (rows + vectors) / machine.load_ports, latency)
+    busiest = max(rows * vectors / machine.fma_ports, (rows + vectors) / machine.load_ports, latency)
+    return busiest + RIGHT_TRAFFIC * vectors
 
 
 def _issue_cycles(machine: Machine, tiles: Pieces, vectors: int, lanes: int, columns: int, depth: int) -> float:
@@ -210,7 +227,9 @@ def _right_packing(machine: Machine, left: Side, right: Side, depth: int, tiles:
     row_bytes = right.depth_stride * right.dtype.size
     small = row_bytes <= 1024 or depth * right.extent * right.dtype.size <= machine.l1_bytes
     converted = right.dtype.compute != right.dtype
-    return "direct" if tiles <= 2 or (small and not converted) else "fused"
+    if tiles <= 2 or (small and not converted):
+        return "direct"
+    return "packed" if left.extent >= MANY_ROWS else "fused"
 
 
 def _packing_cycles(packing: str, right: Side, depth: int, lanes: int) -> float:
@@ -273,9 +292,13 @@ def _complete(
         left_stride=left_stride,
         left_workspace=_whole(left_workspace),
         right_workspace=_whole(panel_block * panel_bytes) if packed_right else 0,
-        partial_workspace=_whole(chunk_tiles * panel_block * tiles.highest * panel * size) if blocked else 0,
+        partial_workspace=_whole(chunk_tiles * panel_block * _sums_slot(tiles, panel) * size) if blocked else 0,
         cycles=chosen.cycles * contraction.batches,
     )
+
+
+def _sums_slot(tiles: Pieces, panel: int) -> int:
+    return (tiles.highest + 15) // 16 * 16 * panel
 
 
 def _whole(size: int) -> int:

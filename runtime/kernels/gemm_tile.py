@@ -1,4 +1,4 @@
-"""The functions of a matrix product that compute one register tile, from its operands to its epilogue."""
+"""The functions of a matrix product that compute one register tile."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from graphc.dtypes import DType
-from graphc.runtime.emit.function import I1, I64, PTR, Function, Module, Operand, Value, constant
+from graphc.runtime.emit.function import I1, I64, PTR, Function, Module, Operand, Value
 from graphc.runtime.emit.vectors import memory_element, register_element
 from graphc.runtime.kernels.arithmetic import PlainArithmetic, vector_of
 from graphc.runtime.kernels.contraction import ContractionOptions
-from graphc.runtime.kernels.gemm_packing import HELPER
+from graphc.runtime.kernels.finish import FIRST_OPERAND, emit_in_registers
 from graphc.runtime.kernels.gemm_plan import Plan
 from graphc.runtime.kernels.microkernel import (
     DepthLoop,
@@ -20,12 +20,20 @@ from graphc.runtime.kernels.microkernel import (
     Rows,
     contract,
     lane_mask,
-    transpose_vectors,
     zeros,
 )
-from graphc.runtime.kernels.tile import Epilogue, Tile
+from graphc.runtime.kernels.tile import Epilogue
+from graphc.runtime.kernels.transpose import HELPER
 
 STRAIGHT_LINE = 160  # multiply-adds up to which a tile has no loop
+
+
+@dataclass(frozen=True)
+class Prefetch:
+    """An array that is fetched into the cache before its tile is stored: strides (row, column, batch...)."""
+
+    dtype: DType
+    strides: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -37,97 +45,96 @@ class TileShape:
 
 @dataclass(frozen=True)
 class TileCall:
-    """Arguments of one call of a tile function; those that its plan does not need are left out."""
+    """Arguments of one call of a tile function; those that it does not need are left out."""
 
     left: Value
     right: Value
     row: Operand
     column: Operand
-    batch: Sequence[Operand]
     packed: Value | None
-    partial: Value | None
+    sums: Value | None
     depth: Operand
     first: Value | bool
     final: Value | bool
 
 
 class TileFunctions:
-    """Emits tile functions as they are asked for, each once."""
+    """Emits tile functions as they are asked for, each once.
+
+    With an `epilogue` a function ends with it, its sums in registers; without one it leaves them in memory. Where k comes
+    in blocks, the sums are kept in memory from block to block in any case.
+    """
 
     def __init__(
         self,
         module: Module,
         plan: Plan,
         arithmetic: PlainArithmetic,
-        epilogue: Epilogue,
+        epilogue: Epilogue | None,
         options: ContractionOptions,
-        result: DType,
-        prefetched: tuple[int, ...] | None,
+        prefetch: Prefetch | None,
     ):
-        """`prefetched`: strides (row, column, batch...) of an array of `result` to be fetched into the cache early."""
         self.module, self.plan, self.arithmetic = module, plan, arithmetic
-        self.epilogue, self.options = epilogue, options
-        self.result, self.prefetched = result, prefetched
-        self._known: set[TileShape] = set()
+        self.epilogue, self.options, self.prefetch = epilogue, options, prefetch
 
-    def call(self, function: Function, shape: TileShape, operands: Value, call: TileCall) -> None:
-        if shape not in self._known:
-            self._known.add(shape)
-            _TileFunction(self, shape, len(call.batch)).emit()
-        arguments = [call.left, call.right, operands, *(_i64(v) for v in (call.row, call.column, *call.batch))]
+    @property
+    def keeps_sums(self) -> bool:
+        return self.epilogue is None or self.plan.depth_blocks > 1
+
+    def call(
+        self, function: Function, shape: TileShape, operands: Value, batch: Sequence[Operand], call: TileCall
+    ) -> None:
+        plan, vectors = self.plan, self.plan.last_vectors if shape.last else self.plan.vectors
+        masked = shape.last and (self.epilogue is not None or self.in_place(shape)) and plan.last_lanes < plan.lanes
+        name = f"tile_{shape.height}x{vectors}{'_last' if masked else ''}{'_pack' if shape.packing else ''}"
+        given: list[tuple[str, str, Operand | None]] = [
+            ("left", "ptr noalias", call.left),
+            ("right", "ptr noalias", call.right),
+        ]
         if shape.packing:
-            assert call.packed is not None
-            arguments.append(call.packed)
-        if self.plan.depth_blocks > 1:
-            assert call.partial is not None
-            arguments += [call.partial, _i64(call.depth), _i1(call.first), _i1(call.final)]
-        function.call(f"@{_name(self.plan, shape)}", "void", arguments)
+            given.append(("packed", "ptr noalias", call.packed))
+        if self.keeps_sums:
+            given.append(("sums", "ptr noalias", call.sums))
+        if plan.depth_blocks > 1:
+            given += [("depth", I64, call.depth), ("first", I1, call.first)]
+        if self.epilogue is not None:
+            given += [("operands", PTR, operands), ("row", I64, call.row), ("column", I64, call.column)]
+            given += [(f"batch{i}", I64, index) for i, index in enumerate(batch)]
+            if plan.depth_blocks > 1:
+                given.append(("final", I1, call.final))
+        if name not in self.module.functions:
+            arguments = [(argument, type_) for argument, type_, _ in given]
+            _TileFunction(self, shape, Function(self.module, name, arguments, **HELPER), arguments, len(batch)).emit()
+        values = [function.coerce(v, t) if not isinstance(v, Value) else v for _, t, v in given if v is not None]
+        function.call(f"@{name}", "void", values)
 
-
-def _name(plan: Plan, shape: TileShape) -> str:
-    vectors = plan.last_vectors if shape.last else plan.vectors
-    return f"tile_{shape.height}x{vectors}{'_last' if shape.last else ''}{'_pack' if shape.packing else ''}"
-
-
-def _i64(value: Operand) -> Value:
-    return value if isinstance(value, Value) else constant(value, I64)
-
-
-def _i1(value: Value | bool) -> Value:
-    return value if isinstance(value, Value) else constant(value, I1)
+    def in_place(self, shape: TileShape) -> bool:
+        """The right side is read where it lies, not from a packed panel."""
+        return self.plan.right_packing == "direct" or shape.packing
 
 
 class _TileFunction:
-    def __init__(self, family: TileFunctions, shape: TileShape, batch_rank: int):
-        self.family, self.plan, self.shape = family, family.plan, shape
+    def __init__(
+        self, family: TileFunctions, shape: TileShape, function: Function, names: Sequence[tuple[str, str]], batch_rank: int
+    ):
+        self.family, self.plan, self.shape, self.function = family, family.plan, shape, function
         self.vectors = self.plan.last_vectors if shape.last else self.plan.vectors
         self.last_lanes = self.plan.last_lanes if shape.last else self.plan.lanes
-        arguments = [("left", "ptr noalias"), ("right", "ptr noalias"), ("operands", PTR), ("row", I64), ("column", I64)]
-        arguments += [(f"batch{i}", I64) for i in range(batch_rank)]
-        if shape.packing:
-            arguments.append(("packed", "ptr noalias"))
-        if self.plan.depth_blocks > 1:
-            arguments += [("partial", "ptr noalias"), ("depth", I64), ("first", I1), ("final", I1)]
-        self.function = Function(family.module, _name(self.plan, shape), arguments, **HELPER)
-        self.arguments = {name: value for (name, _), value in zip(arguments, self.function.arguments)}
-        self.batch = [self.arguments[f"batch{i}"] for i in range(batch_rank)]
+        self.arguments = {name: value for (name, _), value in zip(names, function.arguments)}
+        self.batch = [self.arguments[f"batch{i}"] for i in range(batch_rank)] if family.epilogue else []
+        self.blocked = self.plan.depth_blocks > 1
 
     def emit(self) -> None:
-        if self.family.prefetched is not None:
-            self._prefetch_result(self.family.prefetched)
-        if self.plan.depth_blocks == 1:
-            self._finish(self._products(zeros(self.family.arithmetic, self.shape.height, self.vectors)))
-            self.function.return_void()
-            return
-        totals = self._products(self._starting_totals())
-        final, partial = self.function.fresh_label("final"), self.function.fresh_label("partial")
-        self.function.branch_if(self.arguments["final"], final, partial)
-        self.function.place_label(final)
-        self._finish(totals)
-        self.function.return_void()
-        self.function.place_label(partial)
-        for place, value in zip(self._partial_places(), _flat(totals)):
-            self.function.store(value, place)
+        if self.family.epilogue is not None and self.family.prefetch is not None:
+            self._prefetch_result(self.family.prefetch)
+        fresh = zeros(self.family.arithmetic, self.shape.height, self.vectors)
+        totals = self._products(self._earlier_sums() if self.blocked else fresh)
+        if self.family.epilogue is None:
+            self._keep(totals)
+        elif self.blocked:
+            self.function.if_else(self.arguments["final"], lambda: self._finish(totals), lambda: self._keep(totals))
+        else:
+            self._finish(totals)
         self.function.return_void()
 
     def _products(self, totals: Rows) -> Rows:
@@ -135,12 +142,11 @@ class _TileFunction:
         if plan.left_packing == "direct":
             left_row, left_step = plan.left.stride, plan.left.depth_stride
         else:
-            rows_first = plan.left_packing == "rows"
-            left_row, left_step = (plan.left_stride, 1) if rows_first else (1, plan.left_stride)
-        in_place = plan.right_packing == "direct" or shape.packing
+            left_row, left_step = (plan.left_stride, 1) if plan.left_packing == "rows" else (1, plan.left_stride)
+        in_place = family.in_place(shape)
         right_step = plan.right.depth_stride if in_place else plan.panel
         arithmetic = family.arithmetic.packed(left=plan.left_packing != "direct", right=not in_place)
-        depth: Operand = self.arguments["depth"] if plan.depth_blocks > 1 else plan.depth
+        depth: Operand = self.arguments["depth"] if self.blocked else plan.depth
         straight = isinstance(depth, int) and depth * shape.height * self.vectors <= STRAIGHT_LINE
         left = LeftOperand(self.arguments["left"], tuple(r * left_row for r in range(shape.height)))
         right = RightOperand(
@@ -161,21 +167,25 @@ class _TileFunction:
             Packing(self.arguments["packed"], plan.panel) if shape.packing else None,
         )
 
-    # -- sums kept between blocks of k
+    # -- sums in memory
 
-    def _partial_places(self) -> list[Value]:
+    def _places(self) -> list[Value]:
         element, lanes = register_element(self.family.arithmetic.total), self.plan.lanes
-        count = self.shape.height * self.vectors
-        return [self.function.offset(self.arguments["partial"], i * lanes, element) for i in range(count)]
+        at = [r * self.plan.panel + j * lanes for r in range(self.shape.height) for j in range(self.vectors)]
+        return [self.function.offset(self.arguments["sums"], offset, element) for offset in at]
 
-    def _starting_totals(self) -> Rows:
+    def _keep(self, totals: Rows) -> None:
+        for place, value in zip(self._places(), [value for row in totals for value in row]):
+            self.function.store(value, place)
+
+    def _earlier_sums(self) -> Rows:
         """Zeros at the first block of k, then what the block before has left."""
         function, arithmetic = self.function, self.family.arithmetic
         type_ = vector_of(arithmetic.total, self.plan.lanes)
         before, load, start = function.block, function.fresh_label("load"), function.fresh_label("start")
         function.branch_if(self.arguments["first"], start, load)
         function.place_label(load)
-        loaded = [function.load(place, type_) for place in self._partial_places()]
+        loaded = [function.load(place, type_) for place in self._places()]
         function.branch(start)
         function.place_label(start)
         totals = [function.phi(type_, (0, before), (value, load)) for value in loaded]
@@ -184,46 +194,33 @@ class _TileFunction:
     # -- the end
 
     def _finish(self, totals: Rows) -> None:
-        function, plan, lanes = self.function, self.plan, self.plan.lanes
-        row, column = self.arguments["row"], self.arguments["column"]
-        base = self.arguments["operands"]
-        operands = [
-            function.load(function.offset(base, 2 + i, PTR), PTR) for i in range(self.family.epilogue.operand_count)
-        ]
+        assert self.family.epilogue is not None
+        row, column, operands = (self.arguments[name] for name in ("row", "column", "operands"))
+        emit_in_registers(
+            self.function,
+            self.family.arithmetic,
+            self.family.epilogue,
+            totals,
+            row,
+            column,
+            self.last_lanes,
+            self.batch,
+            operands,
+        )
 
-        def emit(values: Rows, row: Operand, column: Operand, last_lanes: int) -> None:
-            machine, total = self.family.arithmetic.machine, self.family.arithmetic.total
-            tile = Tile(function, machine, total, values, row, column, last_lanes, self.batch, operands)
-            self.family.epilogue.emit(function, tile)
-
-        if not plan.turned:
-            emit(totals, row, column, self.last_lanes)
-            return
-        padding = [constant(0, totals[0][0].type)] * (lanes - self.shape.height)
-        for j in range(self.vectors):
-            valid = self.last_lanes if j == self.vectors - 1 else lanes
-            square = transpose_vectors(function, [row_values[j] for row_values in totals] + padding)[:valid]
-            first = function.add(column, j * lanes)
-            emit([[value] for value in square], first, row, self.shape.height)
-
-    def _prefetch_result(self, strides: tuple[int, ...]) -> None:
-        function, plan = self.function, self.plan
-        element = memory_element(self.family.result)
-        row, column = self.arguments["row"], self.arguments["column"]
-        rows = self.shape.height
-        if plan.turned:
-            row, column, rows = column, row, (self.vectors - 1) * plan.lanes + self.last_lanes
-        at = function.add(function.mul(row, strides[0]), function.mul(column, strides[1]))
-        for index, stride in zip(self.batch, strides[2:]):
+    def _prefetch_result(self, result: Prefetch) -> None:
+        function, plan, element = self.function, self.plan, memory_element(result.dtype)
+        at = function.mul(self.arguments["row"], result.strides[0])
+        at = function.add(at, function.mul(self.arguments["column"], result.strides[1]))
+        for index, stride in zip(self.batch, result.strides[2:]):
             at = function.add(at, function.mul(index, stride))
-        pointer = function.load(function.offset(self.arguments["operands"], 2, PTR), PTR)
-        base = function.offset(pointer, at, element)
-        for r in range(rows):
-            function.prefetch(function.offset(base, r * strides[0], element))
-            if not plan.turned and self.vectors > 1:
-                last = (self.vectors - 1) * plan.lanes
-                function.prefetch(function.offset(base, r * strides[0] + last, element))
+        pointer = function.load(function.offset(self.arguments["operands"], FIRST_OPERAND, PTR), PTR)
+        last = (self.vectors - 1) * plan.lanes
 
+        def row(_: Operand, place: list[Value]) -> list[Value]:
+            function.prefetch(place[0])
+            if last:
+                function.prefetch(function.offset(place[0], last, element))
+            return [function.offset(place[0], result.strides[0], element)]
 
-def _flat(rows: Rows) -> list[Value]:
-    return [value for row in rows for value in row]
+        function.loop(0, self.shape.height, 1, [function.offset(pointer, at, element)], row)

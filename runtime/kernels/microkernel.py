@@ -169,20 +169,3 @@ def lane_mask(valid: int, lanes: int) -> Value | None:
     if valid >= lanes:
         return None
     return vector_constant([lane < valid for lane in range(lanes)], "i1")
-
-
-def transpose_vectors(function: Function, vectors: Sequence[Value]) -> list[Value]:
-    """The transpose of a square of as many vectors as each has lanes, by log2(lanes) rounds of exchanges."""
-    lanes, rows = len(vectors), list(vectors)
-    distance = lanes // 2
-    while distance:
-        following = list(rows)
-        low = [lane if not lane & distance else lanes + lane - distance for lane in range(lanes)]
-        high = [lane + distance if not lane & distance else lanes + lane for lane in range(lanes)]
-        for i in range(lanes):
-            if not i & distance:
-                following[i] = function.shuffle(rows[i], rows[i + distance], low)
-                following[i + distance] = function.shuffle(rows[i], rows[i + distance], high)
-        rows = following
-        distance //= 2
-    return rows
