@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .dtypes import as_dtype
-from .numpy_scalars import NumpyScalars
+from .numpy_scalars import NumpyScalars, widen
 from .operation import Collector, Dynamic, Operation, Tensor, TensorType, building_into
 from .program import clone_operation
 
@@ -26,7 +26,7 @@ def evaluate_operation(operation: Operation, arrays: Sequence[np.ndarray]) -> li
         if definition.evaluate is not None:
             result = definition.evaluate(attributes, *data)
         elif definition.scalar is not None:
-            result = definition.scalar(_SCALARS, *data, **attributes)
+            result = definition.scalar(_SCALARS, *[widen(a) for a in data], **attributes)
         elif definition.reduce is not None:
             result = reduce_array(definition.reduce, data[0], attributes["axes"], attributes["keepdims"])
         elif definition.type_value is not None:

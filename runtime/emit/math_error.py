@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from graphc.runtime import numpy_special
+from graphc import numpy_special
 from graphc.runtime.emit import math_tables
 from graphc.runtime.emit.function import F32, Value, element_of
 from graphc.runtime.emit.math_builder import MathBuilder
