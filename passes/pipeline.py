@@ -11,6 +11,8 @@ from graphc.passes.expand_gradients import ExpandGradients
 from graphc.passes.fold_constants import FoldConstants
 from graphc.passes.fuse import Fuse
 from graphc.passes.manager import run_passes
+from graphc.passes.place_results import PlaceResults
+from graphc.passes.split_reductions import SplitReductions
 from graphc.program import Program
 
 PASSES: tuple[Pass, ...] = (
@@ -19,10 +21,12 @@ PASSES: tuple[Pass, ...] = (
     EliminateDeadCode(),
     FoldConstants(),
     Canonicalize(),
+    SplitReductions(),
     FoldConstants(),
     EliminateCommonSubexpressions(),
     EliminateDeadCode(),
     Fuse(),
+    PlaceResults(),
 )
 """From a specialised program, with every dimension known, to one whose operations run as kernels.
 

@@ -1,6 +1,7 @@
 """What carries programs out: native code, or NumPy operation by operation.
 
-GRAPHC_BACKEND=interpreter chooses NumPy for a whole process, to tell an error of the compiler from one of the script.
+Native code is the default; GRAPHC_BACKEND=interpreter chooses NumPy for a whole process, to tell an error of the compiler
+from one of the script.
 """
 
 from __future__ import annotations
@@ -85,7 +86,11 @@ class InterpreterBackend:
 
 def choose_backend() -> Backend:
     """The backend of the environment variable GRAPHC_BACKEND. Raises ValueError for an unknown name."""
-    name = os.environ.get("GRAPHC_BACKEND", "interpreter")
+    name = os.environ.get("GRAPHC_BACKEND", "native")
     if name == "interpreter":
         return InterpreterBackend()
-    raise ValueError(f"GRAPHC_BACKEND={name!r}: there is interpreter")
+    if name == "native":
+        from graphc.runtime.compiler import NativeBackend
+
+        return NativeBackend()
+    raise ValueError(f"GRAPHC_BACKEND={name!r}: there are native and interpreter")

@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from graphc.operation import Operation, Tensor, TensorType
+from graphc.passes import specialise as passes_specialise
 from graphc.passes.base import Context
 from graphc.passes.pipeline import optimise
 from graphc.passes.plan_memory import ARENA, CONSTANTS, FEEDS, RESULTS, RUN_KEY, VARIABLES, MemoryPlan, plan_memory
 from graphc.passes.specialise import specialise
 from graphc.program import Program
+from graphc.runtime.backends import NeedsValues
 from graphc.runtime.executor import Executable, Operand, Step
 from graphc.runtime.jit.engine import load_kernels
 from graphc.runtime.kernel import Kernel
@@ -53,7 +55,10 @@ class NativeBackend:
         types = {p.key: TensorType(p.tensor.dtype, shapes[p.tensor]) for p in program.parameters if p.tensor in shapes}
         context = Context()
         start = time.perf_counter()
-        special = specialise(program, types, known)
+        try:
+            special = specialise(program, types, known)
+        except passes_specialise.NeedsValues as needed:
+            raise NeedsValues(needed.values, needed.shapes) from None
         return compile_program(special, self.machine, self.threads, context, {"specialise": time.perf_counter() - start})
 
 
@@ -127,7 +132,7 @@ class _Layout:
                     end += _aligned(source.nbytes)
             used[operation] = end
             most = max(most, end + _aligned(step.kernel.workspace))
-        self.workspaces = {operation: end for operation, end in used.items()}
+        self.workspaces = used
         return places, most
 
     def place(self, operation: Operation, step: LoweredStep) -> Step:

@@ -87,6 +87,13 @@ class SegmentedProgram:
         self._write_on_host(values, store)
         return [np.array(values[t]) for t in self.program.fetches]
 
+    def find_single(self, feeds: Mapping[Tensor, np.ndarray], store: VariableStore) -> Form | None:
+        """The compiled form for these feeds, if a run is that and nothing else."""
+        first = self.parts[0] if len(self.parts) == 1 else None
+        if not isinstance(first, NativePart) or self.calls_host or first.program.updates != self.program.updates:
+            return None
+        return first.find_form([feeds[t] for t in first.feeds], store)
+
     def _write_on_host(self, values: Values, store: VariableStore) -> None:
         """New values of variables that compiled code does not hold (strings)."""
         written = {key for part in self.parts if isinstance(part, NativePart) for key, _ in part.program.updates}
@@ -123,14 +130,14 @@ class NativePart:
     def run(self, values: Mapping[Tensor, np.ndarray], store: VariableStore, run_key: np.ndarray) -> list[np.ndarray]:
         """The fetches of the program; `values` holds at least its feeds."""
         feeds = [values[t] for t in self.feeds]
-        form = self._find_form(feeds, store)
+        form = self.find_form(feeds, store)
         while isinstance(form, _DependsOnValues):
             form = form.find_form(values, store, run_key)
         if isinstance(form, SegmentedProgram):
             return form.run(values, store, run_key)
         return form.run(feeds, store, run_key)
 
-    def _find_form(self, feeds: Sequence[np.ndarray], store: VariableStore) -> Form:
+    def find_form(self, feeds: Sequence[np.ndarray], store: VariableStore) -> Form:
         key: Hashable = tuple([a.shape for a in feeds] + [store.value(key).shape for key in self._flexible])
         found = self.compiled.get(key)
         if found is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,9 +16,10 @@ from graphc.operation import DEFAULT_SESSIONS, Operation, Tensor, pushed_builder
 from graphc.program import Program, build_program
 from graphc.runtime.backends import Backend, choose_backend
 from graphc.runtime.bounded_cache import BoundedCache
+from graphc.runtime.fast_calls import FastCalls
 from graphc.runtime.feeds import convert_feeds, find_fed_tensor
 from graphc.runtime.fetches import FetchPlan, fetch_key, plan_fetches
-from graphc.runtime.locks import ReadWriteLock
+from graphc.runtime.native_program import NativeProgram
 from graphc.runtime.prepared import PreparedRun
 from graphc.runtime.variable_store import VariableStore
 
@@ -62,9 +62,10 @@ class Session:
         self._plans: BoundedCache[FetchPlan] = BoundedCache(PLANS_KEPT)
         self._runs: BoundedCache[list[PreparedRun]] = BoundedCache(RUNS_KEPT)
         self._preparing = threading.RLock()
-        self._order = ReadWriteLock()
-        self._entropy = int.from_bytes(os.urandom(8), "little") >> 1
-        self._run_numbers = itertools.count(1)
+        entropy = int.from_bytes(os.urandom(8), "little") >> 1
+        self._fast = FastCalls(self._graph, self.variables, entropy, self._run_slowly)
+        self._order = self._fast.lock
+        self.run = self._fast.run  # type: ignore[method-assign]
 
     # -- what it is
 
@@ -105,12 +106,32 @@ class Session:
         not fit, InvalidArgumentError for a placeholder that was not fed, FailedPreconditionError for a variable without
         value, and what operations raise while they run.
         """
+        return self._run_slowly(fetches, feed_dict, options, run_metadata)
+
+    def _run_slowly(
+        self, fetches: Any, feed_dict: Mapping[Any, Any] | None = None, options: Any = None, run_metadata: Any = None
+    ) -> Any:
+        """`run` for what no native call is there for yet; from the next time on there is one, where that can be."""
         self._check_open()
         if not self._graph.version:
             raise RuntimeError("The Session graph is empty. Add operations to the graph before calling run().")
         feeds = convert_feeds(self._graph, feed_dict) if feed_dict else {}
         plan = self._plan(fetches)
-        return plan.rebuild([_as_result(value) for value in self._run_plan(plan, feeds)])
+        values = [_as_result(value) for value in self._run_plan(plan, feeds)]
+        program = self._native_program(plan, feeds)
+        if program is not None:
+            self._fast.add(fetches, feed_dict or {}, program, plan.tensors)
+        return plan.rebuild(values)
+
+    def _native_program(self, plan: FetchPlan, feeds: dict[Tensor, np.ndarray]) -> NativeProgram | None:
+        """The one compiled program that a run consists of, if there is nothing else to it."""
+        if not plan.tensors and not plan.operations:
+            return None
+        prepared = self.prepare(plan.tensors, plan.operations, feeds)
+        if prepared.program.assumptions:
+            return None
+        form = prepared.body.find_single(feeds, self.variables)
+        return form if isinstance(form, NativeProgram) else None
 
     def make_callable(
         self, fetches: Any, feed_list: Sequence[Any] | None = None, accept_options: bool = False
@@ -147,19 +168,18 @@ class Session:
         if not plan.tensors and not plan.operations:
             return []
         prepared = self.prepare(plan.tensors, plan.operations, feeds)
-        run_key = np.array([self._entropy, next(self._run_numbers)], np.int64)
         with self._ordering(prepared):
+            run_key = self._fast.next_run_key()
             if prepared.uses_variables:
                 prepared = self._current(prepared, plan, feeds)
                 prepared.check_initialized(self.variables)
-            return prepared.run(feeds, self.variables, run_key)
+            try:
+                return prepared.run(feeds, self.variables, run_key)
+            finally:
+                self._fast.drop_moved()
 
     def _ordering(self, prepared: PreparedRun) -> AbstractContextManager[None]:
-        if not prepared.uses_variables:
-            return nullcontext()
-        # what Python functions of a graph run in their turn may write, and a reader may not begin to
-        alone = prepared.writes or prepared.body.calls_host
-        return self._order.writing() if alone else self._order.reading()
+        return self._order.holding() if prepared.uses_variables else nullcontext()
 
     def _current(self, prepared: PreparedRun, plan: FetchPlan, feeds: Iterable[Tensor]) -> PreparedRun:
         """The run as prepared, or another one if variables were initialised since."""
@@ -191,14 +211,15 @@ class Session:
 
     def read_variables(self, keys: Iterable[str]) -> dict[str, np.ndarray]:
         """Copies of the values of variables, all of one moment. Raises KeyError for one without value."""
-        with self._order.reading():
+        with self._order.holding():
             return {key: self.variables.value(key).copy() for key in keys}
 
     def write_variables(self, values: Mapping[str, np.ndarray]) -> None:
         """Sets variables, all in one moment."""
-        with self._order.writing():
+        with self._order.holding():
             for key, value in values.items():
                 self.variables.assign(key, np.asarray(value))
+            self._fast.drop_moved()
 
     # -- being the default, and the end
 
@@ -222,8 +243,9 @@ class Session:
         self._closed = True
         self._runs.clear()
         self._plans.clear()
-        with self._order.writing():
+        with self._order.holding():
             self.variables.clear()
+            self._fast.drop_moved()
 
     def _check_open(self) -> None:
         if self._closed:

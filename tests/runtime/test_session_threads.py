@@ -8,7 +8,6 @@ import pytest
 
 import graphc as tf
 from graphc.runtime.bounded_cache import BoundedCache
-from graphc.runtime.locks import ReadWriteLock
 
 THREADS = 8
 ROUNDS = 25
@@ -64,33 +63,6 @@ def test_defaults_belong_to_the_thread():
         thread.start()
         thread.join()
     assert found == [None]
-
-
-def test_a_writer_excludes_all_others():
-    lock, inside, problems = ReadWriteLock(), [], []
-
-    def work(number):
-        for round_ in range(ROUNDS):
-            writes = (number + round_) % 3 == 0
-            with lock.writing() if writes else lock.reading():
-                inside.append(writes)
-                if writes and len(inside) > 1 or not writes and any(inside):
-                    problems.append(list(inside))
-                inside.remove(writes)
-
-    run_in_threads(work)
-    assert not problems
-
-
-def test_a_thread_passes_a_lock_that_it_holds():
-    lock = ReadWriteLock()
-    with lock.writing(), lock.writing(), lock.reading():
-        pass
-    with lock.reading(), lock.reading():
-        with pytest.raises(RuntimeError, match="only reads"), lock.writing():
-            pass
-    with lock.writing():
-        pass
 
 
 def test_a_cache_forgets_what_was_not_used_for_longest():

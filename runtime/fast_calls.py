@@ -1,0 +1,139 @@
+"""The native way through a session: what was run once is from then on run by one native call.
+
+A `FastCalls` holds the calls of a session. After a run it makes a `Call` for the same fetches and feeds, where the run was
+one compiled program; the session's `run` looks through these calls first. A call has the addresses of the variables, so all
+of them end when the layout of the variables changes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from graphc.graph import Graph
+from graphc.operation import Operation, Tensor
+from graphc.program import FEED, RUN, VARIABLE
+from graphc.runtime.call_path import Call, CallChain, Feed, Result, RunLock, Shape, make_run
+from graphc.runtime.executor import Failure
+from graphc.runtime.native_program import NativeProgram
+from graphc.runtime.variable_store import VariableStore
+
+MOST_CALLS = 16  # that a session looks through; a program that is run with many shapes keeps the last ones
+RELEASE_FROM = 10.0  # microseconds of native work from which other Python threads may run meanwhile
+FLOPS_A_MICROSECOND, BYTES_A_MICROSECOND = 1e5, 2e4
+
+_KINDS = {list: Shape.LIST, tuple: Shape.TUPLE}
+
+
+class FastCalls:
+    """The calls of one session, and its `run` that begins with them."""
+
+    def __init__(self, graph: Graph, store: VariableStore, entropy: int, slow_run: Callable[..., Any]):
+        self.graph, self.store, self.entropy = graph, store, entropy
+        self.lock = RunLock()
+        self.runs = ctypes.c_int64(0)  # counted up by every run that draws random numbers
+        self.chain = CallChain()
+        self.run = make_run(self.chain, slow_run)
+        self._layout = -1
+        self._adding = threading.Lock()
+
+    def next_run_key(self) -> np.ndarray:
+        """The key of a run that does not go the native way. The caller holds the lock."""
+        self.runs.value += 1
+        return np.array([self.entropy, self.runs.value], np.int64)
+
+    def drop_moved(self) -> None:
+        """Ends all calls if variables were made, moved or freed since they were made."""
+        if self._layout == self.store.layout:
+            return
+        with self._adding:
+            for call in self.chain.calls:
+                call.invalidate()
+            self.chain.clear()
+            self._layout = self.store.layout
+
+    def add(self, fetches: Any, feed_dict: Mapping[Any, Any], program: NativeProgram, tensors: Sequence[Tensor]) -> None:
+        """Makes a call for what was just run; `tensors` are the program's fetches as tensors of the graph."""
+        items = self._list_items(fetches, tensors)
+        if items is None:
+            return
+        call = self.make_call(fetches, list(feed_dict), program, items)
+        if call is None:
+            return
+        with self._adding:
+            self.chain.add(call)
+            for old in self.chain.calls[MOST_CALLS:]:
+                self.chain.remove(old)
+
+    def _list_items(self, fetches: Any, tensors: Sequence[Tensor]) -> list[int | None] | None:
+        """For each element of a flat list or tuple, or a single fetch, the number of its result, None for operations."""
+        elements = fetches if type(fetches) in _KINDS else [fetches]
+        items: list[int | None] = []
+        for element in elements:
+            if not isinstance(element, (Tensor, Operation, str)) and not hasattr(element, "_as_graph_element"):
+                return None
+            found = self.graph.as_graph_element(element)
+            items.append(None if isinstance(found, Operation) else tensors.index(found))
+        return items
+
+    def make_call(
+        self, fetches: Any, keys: Sequence[Any], program: NativeProgram, items: Sequence[int | None]
+    ) -> Call | None:
+        """The call of a compiled program for feeds under these keys; None where they do not cover its feeds one to one."""
+        feeds = [p for p in program.program.parameters if p.kind == FEED]
+        by_key = {self.graph.as_graph_element(key): key for key in keys}
+        ordered = [by_key.get(self._fed_tensor(p.key)) for p in feeds]
+        if len(ordered) != len(keys) or any(key is None for key in ordered):
+            return None
+        variables = [self._variable_address(program, key) for key in program.plan.variables]
+        if any(array is None for array in variables):
+            return None
+        arena, status = program.take_arena(), np.zeros(4, np.int64)
+        run_key = np.array([self.entropy, 0], np.int64)
+        first_result = len(feeds) + len(variables)
+        slots = [0] * len(feeds) + [a.ctypes.data for a in variables] + [0] * len(program.results)  # type: ignore[union-attr]
+        slots += [arena.address, program.constants.address, run_key.ctypes.data, status.ctypes.data]
+        draws = any(p.kind == RUN for p in program.program.parameters)
+        uses_variables = bool(program.updates) or any(p.kind == VARIABLE for p in program.program.parameters)
+
+        def report(failure: Failure) -> None:
+            raise program.explain(failure)
+
+        return Call(
+            program.executable,
+            slots,
+            [Feed(t.dtype.numpy, t.sizes, i) for i, t in enumerate(program.feeds)],
+            [Result(t.dtype.numpy, t.sizes, first_result + i) for i, t in enumerate(program.results)],
+            items,
+            report,
+            shape=_KINDS.get(type(fetches), Shape.SINGLE),
+            lock=self.lock if uses_variables else None,
+            writes=bool(program.updates),
+            run_counter=ctypes.addressof(self.runs) if draws else None,
+            run_number=run_key.ctypes.data + 8 if draws else None,
+            release=_estimate_microseconds(program) > RELEASE_FROM,
+            fetches=fetches if type(fetches) in _KINDS else [fetches],
+            keys=ordered,
+            keep=(program, arena, status, run_key, self.runs, variables),
+        )
+
+    def _fed_tensor(self, name: str) -> Tensor:
+        return self.graph.get_tensor_by_name(name)
+
+    def _variable_address(self, program: NativeProgram, key: str) -> np.ndarray | None:
+        """The buffer of a variable that is initialised and keeps its type through the run."""
+        if not self.store.is_initialized(key):
+            return None
+        array, new = self.store.value(key), program.updates.get(key)
+        fits = new is None or (array.shape == new.sizes and array.dtype == new.dtype.numpy)
+        return array if fits else None
+
+
+def _estimate_microseconds(program: NativeProgram) -> float:
+    kernels = [step.kernel for _, step in program.compilation.steps]
+    work = sum(k.flops for k in kernels) / FLOPS_A_MICROSECOND
+    return work + sum(k.bytes_moved for k in kernels) / BYTES_A_MICROSECOND
