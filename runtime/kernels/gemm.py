@@ -31,6 +31,8 @@ from graphc.runtime.kernels.finish import (
 from graphc.runtime.kernels.gemm_packing import PanelPacking, TilePacking
 from graphc.runtime.kernels.gemm_plan import Plan, packed_tile, plan_contraction
 from graphc.runtime.kernels.gemm_tile import Prefetch, TileCall, TileFunctions, TileShape
+from graphc.runtime.kernels.indexing import part_of, split_index
+from graphc.runtime.kernels.matrix_vector import MatrixVector, is_matrix_vector
 from graphc.runtime.kernels.microkernel import zeros
 from graphc.runtime.kernels.tile import Epilogue, StoreEpilogue, Tile
 from graphc.runtime.schedule.machine import Machine
@@ -56,6 +58,13 @@ def build_contraction(
         sizes = (c.columns, c.rows) if lanes_along_rows else (c.rows, c.columns)
         _emit_without_products(module, c, sizes, machine, ending)
         return make_kernel("contraction", str(module), schedule="no products", bytes_moved=moved)
+    if is_matrix_vector(c, machine) and options == ContractionOptions():
+        emitter = MatrixVector(module, c, PlainArithmetic(machine, c.dtype, c.dtype), ending, threads, lanes_along_rows)
+        emitter.emit()
+        schedule = f"{emitter.blocks} blocks of {emitter.lanes} dot products"
+        return make_kernel(
+            "contraction", str(module), chunks=emitter.chunks, schedule=schedule, flops=c.flops, bytes_moved=moved
+        )
     plan = plan_contraction(c, machine, threads, options, lanes_along_rows)
     arithmetic = PlainArithmetic(machine, c.dtype, c.dtype)
     in_registers = _fits_in_registers(plan, ending, arithmetic, len(c.batch))
@@ -119,23 +128,6 @@ def _bytes_moved(contraction: Contraction) -> int:
     size = c.dtype.size
     result = c.rows * c.columns * c.result_dtype.size * (2 if c.accumulate else 1)
     return c.batches * (c.rows * c.depth * size + c.depth * c.columns * size + result)
-
-
-def split_index(function: Function, index: Operand, sizes: tuple[int, ...]) -> list[Operand]:
-    """The index in every dimension of a row-major counter over `sizes`."""
-    result: list[Operand] = []
-    for size in reversed(sizes[1:]):
-        result.append(function.urem(index, size) if size > 1 else 0)
-        index = function.udiv(index, size)
-    return [*([index] if sizes else []), *reversed(result)]
-
-
-def part_of(function: Function, part: Operand, total: int, parts: int) -> tuple[Operand, Operand]:
-    """From where to where the given one of `parts` nearly equal shares of `total` goes."""
-    if parts == 1:
-        return 0, total
-    following = function.add(part, 1)
-    return function.udiv(function.mul(part, total), parts), function.udiv(function.mul(following, total), parts)
 
 
 class _Entry:

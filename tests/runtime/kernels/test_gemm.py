@@ -156,6 +156,43 @@ def test_many_random_products_are_right(part):
     fuzz(1000 + 100 * part, 100, 200)
 
 
+def fuzz_matrix_vector(first: int, count: int) -> None:
+    for seed in range(first, first + count):
+        rng, pick = np.random.default_rng(seed), random.Random(seed)
+        dtype, batch = FUZZED[seed % len(FUZZED)], pick.choice([(), (3,), (2, 2)])
+        size, depth = pick.choice([1, 2, 7, 8, 9, 15, 16, 17, 33, 40]), pick.choice([1, 16, 17, 33, 64, 127, 300])
+        rows, columns = (1, size) if pick.random() < 0.5 else (size, 1)
+        a, a_strides = laid_out(rng, rows, depth, batch, dtype, pick.choice(["rows", "wide", "rows-broadcast"]))
+        b, b_strides = laid_out(rng, depth, columns, batch, dtype, pick.choice(["columns", "columns-broadcast"]))
+        rank = len(batch)
+        contraction = Contraction(
+            rows,
+            columns,
+            depth,
+            a_row=a_strides[rank],
+            a_column=1,
+            b_row=1,
+            b_column=b_strides[rank + 1],
+            c_row=columns,
+            batch=batch,
+            a_batch=a_strides[:rank],
+            b_batch=b_strides[:rank],
+            c_batch=tuple(size * int(np.prod(batch[i + 1 :])) for i in range(rank)),
+            dtype=dtype,
+            accumulate=pick.random() < 0.4,
+        )
+        check(contraction, (a, b), MACHINES[seed % len(MACHINES)], pick.choice([1, 2, 4]), ContractionOptions(), rng)
+
+
+def test_random_matrix_vector_products_are_right():
+    fuzz_matrix_vector(0, 30)
+
+
+@pytest.mark.long
+def test_many_random_matrix_vector_products_are_right():
+    fuzz_matrix_vector(100, 500)
+
+
 @pytest.mark.parametrize("machine", MACHINES, ids=lambda m: m.name)
 def test_bits_do_not_depend_on_the_plan(machine):
     rng = np.random.default_rng(3)
