@@ -21,8 +21,11 @@ class Arithmetic(Protocol):
     `left_element` and `right_element` are the LLVM types that addresses of the two operands count in.
     """
 
-    total: DType
-    lanes: int
+    @property
+    def total(self) -> DType: ...
+
+    @property
+    def lanes(self) -> int: ...
 
     @property
     def left_element(self) -> str: ...

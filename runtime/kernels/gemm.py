@@ -140,6 +140,9 @@ class _Entry:
         self.function = Function(module, ENTRY, [("operands", PTR), ("chunk", I64)])
         self.total = register_element(tiles.arithmetic.total)
         self.operand_count = epilogue.operand_count
+        self.k: Operand = 0
+        self.steps: Operand = plan.depth
+        self.block_tile: Operand = 0
         self.finish = Finish(module, tiles.arithmetic, epilogue, plan.panel, plan.turned)
         self.prepacked = plan.right_packing == "prepacked"
         if plan.right_packing == "packed":
@@ -205,7 +208,7 @@ class _Entry:
         function, plan = self.function, self.plan
         self.left_once = plan.depth_blocks == 1 and plan.row_block >= -(-plan.tiles.count // plan.grid[1])
         if self.left_once and plan.left_packing != "direct":
-            self.k, self.steps, self.block_tile = 0, plan.depth, self.tile_range[0]
+            self.block_tile = self.tile_range[0]
             function.loop(*self.tile_range, 1, [], self._pack_tile)
         largest = -(-plan.panels // plan.grid[2])
         if plan.panel_block >= largest:

@@ -115,7 +115,8 @@ class _Contraction:
         rounds = loop.count // unroll if isinstance(loop.count, int) else loop.count
         values = function.loop(0, rounds, 1, [*pointers, *_flat(totals)], body)
         rows = _grid(values[fixed:], width)
-        for at in range(loop.count - rounds * unroll if isinstance(loop.count, int) else 0):
+        rest = loop.count % unroll if isinstance(loop.count, int) else 0
+        for at in range(rest):
             rows = self.step(values[:fixed], at, rows)
         return rows
 
