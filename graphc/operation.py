@@ -19,6 +19,8 @@ import numpy as np
 from . import errors
 from .dtypes import DType
 from .location import SourceLocation, find_location
+from .operators import OPERATORS as OPERATORS
+from .operators import Operand
 from .shapes import Shape, TensorShape, format_shape, is_known, merge_shapes
 
 if TYPE_CHECKING:
@@ -262,11 +264,10 @@ class Operation:
         _session_for(session, f"run {self.name}").run(self, feed_dict)
 
 
-class Tensor:
+class Tensor(Operand):
     """A value of the graph: output `index` of an operation. Operators build operations; equality is identity."""
 
     __slots__ = ("operation", "index", "type", "__weakref__")
-    __array_priority__ = 100  # NumPy arrays on the left leave operators to us
 
     def __init__(self, operation: Operation, index: int, type_: TensorType):
         self.operation, self.index, self.type = operation, index, type_
@@ -342,35 +343,6 @@ class Tensor:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         raise NotImplementedError(f"Cannot convert a symbolic Tensor ({self.name}) to a numpy array.")
-
-    def __getitem__(self, key: Any) -> Tensor:
-        return OPERATORS["getitem"](self, key)
-
-
-OPERATORS: dict[str, Callable[..., Any]] = {}
-"""Python operators by name ("add", "getitem" ...), filled in by the modules that define the operations."""
-
-
-def _install_operators() -> None:
-    binary = ("add", "sub", "mul", "truediv", "div", "floordiv", "mod", "pow", "matmul", "and", "or", "xor")
-
-    def forward(name: str) -> Callable[[Tensor, Any], Tensor]:
-        return lambda self, other: OPERATORS[name](self, other)
-
-    def backward(name: str) -> Callable[[Tensor, Any], Tensor]:
-        return lambda self, other: OPERATORS[name](other, self)
-
-    for name in binary:
-        setattr(Tensor, f"__{name}__", forward(name))
-        setattr(Tensor, f"__r{name}__", backward(name))
-    for name in ("lt", "le", "gt", "ge"):
-        setattr(Tensor, f"__{name}__", forward(name))
-    for name in ("neg", "abs", "invert"):
-        setattr(Tensor, f"__{name}__", (lambda n: lambda self: OPERATORS[n](self))(name))
-    Tensor.__pos__ = lambda self: self  # type: ignore[attr-defined]
-
-
-_install_operators()
 
 
 class DefaultStack(threading.local):

@@ -8,14 +8,15 @@ from typing import Any
 from .collections import GraphKeys
 from .dtypes import DType, as_dtype
 from .graph import Graph, get_default_graph
-from .operation import DEFAULT_SESSIONS, OPERATORS, Operation, Tensor, apply
+from .operation import DEFAULT_SESSIONS, Operation, Tensor, apply
+from .operators import Operand
 from .ops.constants import convert_to_tensor
 from .ops.state import ASSIGN, ASSIGN_ADD, ASSIGN_SUB, INITIALIZED_VALUE, IS_INITIALIZED, READ, VARIABLE
 from .scopes import graph_of, init_scope, name_scope
 from .shapes import TensorShape, as_shape
 
 
-class Variable:
+class Variable(Operand):
     """A value that stays in the session from run to run.
 
     `initial_value` is a tensor, a value, or a function of no arguments that gives one; `shape` replaces its shape (with
@@ -193,35 +194,7 @@ class Variable:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         return self._snapshot.__array__(dtype)
 
-    def __getitem__(self, key: Any) -> Tensor:
-        return self._as_tensor()[key]
 
-    def __pos__(self) -> Tensor:
-        return self._as_tensor()
-
-
-def _install_operators() -> None:
-    binary = ("add", "sub", "mul", "truediv", "div", "floordiv", "mod", "pow", "matmul", "and", "or", "xor")
-
-    def forward(name: str) -> Callable[[Variable, Any], Tensor]:
-        return lambda self, other: OPERATORS[name](self._as_tensor(), other)
-
-    def backward(name: str) -> Callable[[Variable, Any], Tensor]:
-        return lambda self, other: OPERATORS[name](other, self._as_tensor())
-
-    def unary(name: str) -> Callable[[Variable], Tensor]:
-        return lambda self: OPERATORS[name](self._as_tensor())
-
-    for name in binary:
-        setattr(Variable, f"__{name}__", forward(name))
-        setattr(Variable, f"__r{name}__", backward(name))
-    for name in ("lt", "le", "gt", "ge"):
-        setattr(Variable, f"__{name}__", forward(name))
-    for name in ("neg", "abs", "invert"):
-        setattr(Variable, f"__{name}__", unary(name))
-
-
-_install_operators()
 
 
 def _build_initial_value(value: Any, dtype: DType | None) -> Tensor:
@@ -312,7 +285,7 @@ def is_variable_initialized(variable: Variable) -> Tensor:
 
 def variables_initializer(var_list: Iterable[Variable], name: str = "init") -> Operation:
     """An operation that initialises the variables."""
-    from .ops.control_flow import group
+    from .ops.grouping import group
 
     return group(*[variable.initializer for variable in var_list], name=name)
 
