@@ -14,6 +14,8 @@ import numpy as np
 from .dtypes import DType, from_short
 from .location import SourceLocation
 from .operation import DEFINITIONS, Dynamic, Literal, Operation, Tensor, TensorType
+from .ops.constants import PLACEHOLDER, RUN_KEY
+from .ops.state import VARIABLE as VARIABLE_DEFINITION
 from .printer import body_locations, default_key
 from .program import FEED, RUN, VARIABLE, Parameter, Program
 from .shapes import Shape
@@ -384,8 +386,8 @@ def _make_source(
     """The operation whose output a parameter is."""
     if kind == FEED:
         attributes: dict[str, Any] = {"dtype": type_.dtype, "shape": type_.shape}
-        return Operation(DEFINITIONS["placeholder"], [], attributes, [type_], name, locations)
+        return Operation(PLACEHOLDER, [], attributes, [type_], name, locations)
     if kind == VARIABLE:
         attributes = {"dtype": type_.dtype, "shape": type_.shape, "key": key}
-        return Operation(DEFINITIONS["variable"], [], attributes, [type_], name, locations)
-    return Operation(DEFINITIONS["run_key"], [], {}, [type_], name, locations)
+        return Operation(VARIABLE_DEFINITION, [], attributes, [type_], name, locations)
+    return Operation(RUN_KEY, [], {}, [type_], name, locations)

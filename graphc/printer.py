@@ -23,6 +23,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -189,14 +190,25 @@ class _Printer:
         else:
             self.lines.append(head + " {" + self._attributes(plain))
             for name, body in bodies:
-                self.print_program(body, indent + "  ", f"{name}=")
+                with self._inside({}):
+                    self.print_program(body, indent + "  ", f"{name}=")
         return indent + "}", locations
 
     def _print_body(self, operation: Operation, body: Program, indent: str) -> None:
-        self.names.update((p.tensor, self._name(t)) for p, t in zip(body.parameters, operation.inputs))
-        for inner in body.operations:
-            self.print_operation(inner, indent + "  ")
-        self.lines.append(f"{indent}  yield {', '.join([self._name(t) for t in body.fetches])}".rstrip())
+        with self._inside({p.tensor: self._name(t) for p, t in zip(body.parameters, operation.inputs)}):
+            for inner in body.operations:
+                self.print_operation(inner, indent + "  ")
+            self.lines.append(f"{indent}  yield {', '.join([self._name(t) for t in body.fetches])}".rstrip())
+
+    @contextmanager
+    def _inside(self, names: dict[Tensor | Operation, str]) -> Iterator[None]:
+        """Within a nested program: what stands outside has no name there, even if the same objects are used."""
+        outside = self.names, self.line_of
+        self.names, self.line_of = names, {}
+        try:
+            yield
+        finally:
+            self.names, self.line_of = outside
 
     # -- names
 

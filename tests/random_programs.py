@@ -1,0 +1,215 @@
+"""Random programs with values for their parameters, for comparing what passes and compilers make of them.
+
+`random_program(seed)` declares operations one by one on what is there, evaluates each with NumPy, and takes back those with
+results that say nothing in a comparison: infinities, large numbers, and steps of discontinuous functions so near that a
+last bit decides. So results of any correct way of computing agree within `tolerance`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from graphc import dtypes
+from graphc.errors import OpError
+from graphc.evaluate import evaluate_operation
+from graphc.graph import Graph
+from graphc.operation import Operation, Tensor, apply
+from graphc.ops import constants
+from graphc.ops.state import ASSIGN, READ, VARIABLE
+from graphc.program import Program, build_program
+from random_steps import STEPS
+
+KINDS = (*["float32"] * 5, "float64", "int32", "int64", "bool")
+LARGEST_VALUE = 200.0
+LARGEST_SIZE = 2048  # elements of a tensor
+MARGIN = {"float16": 0.05, "bfloat16": 0.2, "float32": 1e-3, "float64": 1e-3}  # around a step, of the values before it
+ROUNDING = {"float16": 2e-2, "bfloat16": 1e-1, "float32": 2e-4, "float64": 1e-9}
+
+
+@dataclass
+class Example:
+    """A program, values of its parameters by key, and for each result how far it may be off (see `tolerance`)."""
+
+    program: Program
+    bindings: dict[str, np.ndarray]
+    scales: tuple[float, ...]
+
+
+def tolerance(dtype: dtypes.DType, scale: float) -> float:
+    """How far two ways of computing may differ where intermediate values are as large as `scale`."""
+    return ROUNDING.get(dtype.name, 0.0) * max(scale, 1.0)
+
+
+def assert_same_results(example: Example, expected: Sequence[np.ndarray], found: Sequence[np.ndarray], what: str = "") -> None:
+    """Compares the results of an example, fetches and then updates, in the types that they are declared with."""
+    for tensor, scale, want, got in zip(example.program.results, example.scales, expected, found, strict=True):
+        assert got.shape == want.shape and got.dtype == want.dtype, f"{what}: {tensor.name} is {got.dtype}{got.shape}"
+        off = np.abs(np.asarray(got, np.float64) - np.asarray(want, np.float64))
+        bound = tolerance(tensor.dtype, scale)
+        worst = off.max() if off.size else 0.0
+        assert worst <= bound, f"{what}: {tensor.name} is off by {worst}, more than {bound}\n{example.program}"
+
+
+def random_program(seed: int, size: int = 24, kinds: Sequence[str] = KINDS) -> Example:
+    """A program of about `size` operations on a few feeds and variables, with fetches and updates."""
+    return _Generator(np.random.default_rng(seed), kinds).build(size)
+
+
+class _Generator:
+    def __init__(self, random: np.random.Generator, kinds: Sequence[str]):
+        self.random, self.kinds = random, kinds
+        self.graph = Graph()
+        self.values: dict[Tensor, np.ndarray] = {}
+        self.scales: dict[Tensor, float] = {}
+        self.pool: list[Tensor] = []  # what further operations are built on
+        self.bindings: dict[str, np.ndarray] = {}
+        self.variables: list[Tensor] = []
+        self.evaluated = 0
+
+    def build(self, size: int) -> Example:
+        with self.graph.as_default():
+            for i in range(int(self.random.integers(2, 5))):
+                self._add_parameter(i)
+            attempts = 0
+            while len(self.pool) < size and attempts < 20 * size:
+                attempts += 1
+                self._try(STEPS[int(self.random.integers(len(STEPS)))])
+            writes = self._write_variables()
+            unused = self._unused()
+            feeds = [t for t in self.values if t.operation.definition.name == "placeholder"]
+            program = build_program(unused, writes, feeds)
+        scales = tuple(self.scales[t] for t in (*unused, *[write.inputs[1] for write in writes]))
+        return Example(program, self.bindings, scales)
+
+    # -- parameters and values
+
+    def pick(self, choices: Sequence[Any]) -> Any:
+        return choices[int(self.random.integers(len(choices)))]
+
+    def random_shape(self, rank: int | None = None) -> tuple[int, ...]:
+        rank = int(self.random.integers(0, 4)) if rank is None else rank
+        return tuple(int(self.pick((1, 2, 3, 4, 5, 7, 8))) for _ in range(rank))
+
+    def random_array(self, dtype: dtypes.DType, shape: tuple[int, ...]) -> np.ndarray:
+        if dtype.is_bool:
+            return self.random.random(shape) < 0.5
+        if dtype.is_integer:
+            return self.random.integers(0 if dtype.is_unsigned else -5, 6, shape).astype(dtype.numpy)
+        return self.random.normal(0, 1, shape).astype(dtype.numpy)
+
+    def _add_parameter(self, index: int) -> None:
+        dtype, shape = dtypes.as_dtype(self.pick(self.kinds)), self.random_shape()
+        array = self.random_array(dtype, shape)
+        if self.random.random() < 0.4:
+            key = f"v{index}"
+            variable = apply(VARIABLE, [], key, dtype=dtype, shape=shape, key=key)
+            tensor = apply(READ, [variable])
+            self.variables.append(variable)
+            self.values[variable] = array
+            self.scales[variable] = 1.0
+        else:
+            tensor = constants.placeholder(dtype, shape, name=f"x{index}")
+            key = tensor.name
+        self.bindings[key] = array
+        self.values[tensor], self.scales[tensor] = array, 1.0
+        self.pool.append(tensor)
+        self.evaluated = len(self.graph.get_operations())
+
+    def _try(self, step: Callable[[_Generator, Tensor], Any]) -> None:
+        """One more operation, if it fits what it is given and its result can be compared."""
+        source = self.pool[-1] if self.random.random() < 0.4 else self.pick(self.pool)
+        built = step(self, source)
+        if built is None:
+            self.evaluated = len(self.graph.get_operations())
+            return
+        results = list(built) if isinstance(built, (list, tuple)) else [built]
+        if self.evaluate_new() and all(self._is_plain(t) for t in results):
+            self.pool += [t for t in results if t not in self.pool]
+
+    def evaluate_new(self) -> bool:
+        operations = self.graph.get_operations()
+        new, self.evaluated = operations[self.evaluated :], len(operations)
+        for operation in new:
+            if any(t not in self.values for t in operation.inputs):
+                return False
+            arrays = [self.values[t] for t in operation.inputs]
+            try:
+                results = evaluate_operation(operation, arrays)
+            except (OpError, ValueError, ZeroDivisionError):
+                return False
+            scale = max([self.scales[t] for t in operation.inputs], default=1.0)
+            for tensor, array in zip(operation.outputs, results):
+                self.values[tensor] = array
+                self.scales[tensor] = max(scale, _largest(array))
+        return True
+
+    def _is_plain(self, tensor: Tensor) -> bool:
+        array = self.values[tensor]
+        return array.size <= LARGEST_SIZE and _largest(array) <= LARGEST_VALUE
+
+    # -- operands
+
+    def value(self, tensor: Tensor) -> np.ndarray:
+        return np.asarray(self.values[tensor], np.float64)
+
+    def is_between(self, tensor: Tensor, low: float, high: float) -> bool:
+        array = self.value(tensor)
+        return bool(((array >= low) & (array <= high)).all())
+
+    def partner(self, tensor: Tensor) -> Tensor:
+        """An operand that broadcasts with a tensor: another one, a number, or an array."""
+        fitting = [t for t in self.pool if t.dtype == tensor.dtype and _broadcasts(t, tensor)]
+        if fitting and self.random.random() < 0.7:
+            return self.pick(fitting)
+        sizes = tensor.type.sizes
+        shape = sizes[int(self.random.integers(len(sizes) + 1)) :]
+        shape = tuple(1 if self.random.random() < 0.3 else size for size in shape)
+        if self.random.random() < 0.5:
+            number = self.pick((0, 1, 2, -1, 0.5, 3, 0.25) if tensor.dtype.is_floating else (0, 1, 2, 3))
+            array = np.full(shape if self.random.random() < 0.3 else (), number)
+        else:
+            array = self.random_array(tensor.dtype, shape)
+        return self.constant(array, tensor.dtype)
+
+    def constant(self, array: Any, dtype: dtypes.DType) -> Tensor:
+        return constants.constant(np.asarray(array).astype(dtype.numpy))
+
+    def steps_are_clear(self, tensor: Tensor, distance: np.ndarray) -> bool:
+        """Whether rounding cannot push a value over a step at the given distances."""
+        margin = MARGIN.get(tensor.dtype.name, 0.0) * max(self.scales[tensor], 1.0)
+        return not tensor.dtype.is_floating or bool((distance > margin).all())
+
+    # -- results
+
+    def _write_variables(self) -> list[Operation]:
+        writes = []
+        for variable in self.variables:
+            fitting = [t for t in self.pool if t.type == variable.type]
+            if fitting and self.random.random() < 0.8:
+                writes.append(apply(ASSIGN, [variable, self.pick(fitting)], validate_shape=True).operation)
+        return writes
+
+    def _unused(self) -> list[Tensor]:
+        used = {t for operation in self.graph.get_operations() for t in operation.inputs}
+        ends = [t for t in self.pool if t not in used]
+        return ends + [self.pick(self.pool)]
+
+
+def _largest(array: np.ndarray) -> float:
+    if not array.size or array.dtype == bool:
+        return 0.0
+    largest = float(np.max(np.abs(np.asarray(array, np.float64))))
+    return largest if math.isfinite(largest) else math.inf
+
+
+def _broadcasts(a: Tensor, b: Tensor) -> bool:
+    try:
+        np.broadcast_shapes(a.type.sizes, b.type.sizes)
+    except ValueError:
+        return False
+    return True
