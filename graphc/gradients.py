@@ -72,6 +72,7 @@ def gradients(
     sources = [_as_source(x) for x in _as_list(xs)]
     with graph_of(*targets).as_default(), name_scope(name, "gradients") as scope:
         stops = [_as_source(t) for t in _as_list(stop_gradients)]
+        _check_graph([*targets, *sources, *stops])
         weights = _weights(targets, grad_ys)
         reach = _Reach(targets, stops)
         groups = [reach.places(source) for source in sources]
@@ -89,9 +90,15 @@ def gradients(
 
 
 def _missing(source: Tensor, zero: bool) -> Tensor | None:
-    from .ops.movement import zeros_like
+    from .ops.filling import zeros_like
 
     return zeros_like(source) if zero else None
+
+
+def _check_graph(tensors: Sequence[Tensor]) -> None:
+    for tensor in tensors:
+        if tensor.graph is not tensors[0].graph:
+            raise ValueError(f"gradients: {tensor.name} is a tensor of another graph than {tensors[0].name}")
 
 
 def _as_list(value: Any) -> list[Any]:
@@ -106,7 +113,7 @@ def _as_source(x: Any) -> Tensor:
 
 
 def _weights(targets: Sequence[Tensor], grad_ys: Any) -> list[Tensor]:
-    from .ops.movement import ones_like
+    from .ops.filling import ones_like
 
     given = [None] * len(targets) if grad_ys is None else _as_list(grad_ys)
     if len(given) != len(targets):
@@ -202,7 +209,9 @@ def hessians(ys: Any, xs: Any, name: str = "hessians", colocate_gradients_with_o
 
     Raises ValueError where the shape of an x is not known.
     """
-    from .ops.movement import reshape, stack, zeros_like
+    from .ops.filling import zeros_like
+    from .ops.joining import stack
+    from .ops.movement import reshape
 
     found = []
     with name_scope(name, "hessians"):

@@ -185,6 +185,9 @@ class Variable(Operand):
 
     # -- as a value
 
+    def __getitem__(self, key: Any) -> Tensor:
+        return self._as_tensor()[key]
+
     def __iter__(self) -> Any:
         raise TypeError("'Variable' object is not iterable.")
 

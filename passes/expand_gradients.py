@@ -10,12 +10,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from graphc.ops.elementwise import add
-
 from graphc.evaluate import expand_composite
 from graphc.gradients import GRADIENT, describe_missing_gradient
 from graphc.operation import Collector, Operation, Tensor, building_into
-from graphc.ops.movement import zeros_like
+from graphc.ops.elementwise import add
+from graphc.ops.filling import zeros_like
 from graphc.passes.base import Context
 from graphc.passes.rebuild import Rebuild
 from graphc.program import Program

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..operation import Tensor
-from ..ops.control_flow import group
-from ..ops.elementwise import cast, rsqrt, sqrt
+from ..ops.conversion import cast
+from ..ops.elementwise import rsqrt, sqrt
+from ..ops.grouping import group
 from ..variables import Variable
 from .optimizer import Optimizer
 

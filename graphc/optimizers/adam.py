@@ -7,8 +7,9 @@ from typing import Any
 
 from ..graph import get_default_graph
 from ..operation import Operation, Tensor
-from ..ops.control_flow import group
-from ..ops.elementwise import cast, sqrt
+from ..ops.conversion import cast
+from ..ops.elementwise import sqrt
+from ..ops.grouping import group
 from ..scopes import control_dependencies
 from ..variables import Variable
 from .optimizer import Optimizer

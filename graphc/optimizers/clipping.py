@@ -7,10 +7,13 @@ from typing import Any
 
 from ..indexed_slices import IndexedSlices
 from ..operation import Tensor
+from ..ops.compare import greater, is_finite, where
 from ..ops.constants import convert_to_tensor
-from ..ops.elementwise import add_n, cast, greater, is_finite, maximum, minimum, rsqrt, sqrt, where
-from ..ops.movement import ones_like, size
+from ..ops.conversion import cast
+from ..ops.elementwise import add_n, maximum, minimum, rsqrt, sqrt
+from ..ops.filling import ones_like
 from ..ops.reduce import reduce_sum
+from ..ops.shape_ops import size
 from ..scopes import name_scope
 
 

@@ -7,10 +7,12 @@ from typing import Any
 
 from ..initializers import constant_initializer
 from ..operation import Tensor
-from ..ops.control_flow import group
+from ..ops.compare import where
+from ..ops.conversion import cast
 from ..ops.elementwise import abs as absolute
-from ..ops.elementwise import cast, pow, sign, where
-from ..ops.movement import zeros_like
+from ..ops.elementwise import pow, sign
+from ..ops.filling import zeros_like
+from ..ops.grouping import group
 from ..variables import Variable
 from .optimizer import Optimizer
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..operation import Tensor
-from ..ops.elementwise import cast
+from ..ops.conversion import cast
 from ..variables import Variable
 from .optimizer import Optimizer
 

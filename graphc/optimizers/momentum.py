@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..operation import Tensor
-from ..ops.control_flow import group
-from ..ops.elementwise import cast
+from ..ops.conversion import cast
+from ..ops.grouping import group
 from ..variables import Variable
 from .optimizer import Optimizer
 

@@ -10,8 +10,9 @@ from ..dtypes import float32
 from ..initializers import zeros_initializer
 from ..operation import Operation, Tensor
 from ..ops.constants import convert_to_tensor
-from ..ops.control_flow import group
-from ..ops.elementwise import cast, minimum, pow
+from ..ops.conversion import cast
+from ..ops.elementwise import minimum, pow
+from ..ops.grouping import group
 from ..scopes import init_scope, name_scope
 from ..variable_scopes import get_variable, variable_scope
 from ..variables import Variable, global_variables, moving_average_variables, trainable_variables

@@ -15,7 +15,7 @@ from ..gradients import gradients
 from ..graph import get_default_graph
 from ..operation import Operation, Tensor
 from ..ops.constants import convert_to_tensor
-from ..ops.control_flow import group
+from ..ops.grouping import group
 from ..scopes import control_dependencies, init_scope, name_scope
 from ..variables import Variable, assign_add, trainable_variables
 from .slots import create_slot, create_zeros_slot

@@ -7,8 +7,9 @@ from typing import Any
 
 from ..initializers import ones_initializer
 from ..operation import Tensor
-from ..ops.control_flow import group
-from ..ops.elementwise import cast, rsqrt
+from ..ops.conversion import cast
+from ..ops.elementwise import rsqrt
+from ..ops.grouping import group
 from ..variables import Variable
 from .optimizer import Optimizer
 

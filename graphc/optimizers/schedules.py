@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..operation import Tensor
+from ..ops.compare import equal, less_equal, where
 from ..ops.constants import convert_to_tensor
-from ..ops.elementwise import cast, ceil, cos, equal, exp, floor, less_equal, minimum, multiply, pow, where
+from ..ops.conversion import cast
+from ..ops.elementwise import ceil, cos, exp, floor, minimum, multiply, pow
 from ..scopes import name_scope
 
 
