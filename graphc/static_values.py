@@ -32,7 +32,9 @@ def static_value(tensor: Tensor) -> Any:
     value = constant_value(tensor)
     if value is not None:
         return as_attribute(value)
-    return Dynamic(partial_value(tensor))
+    partial = partial_value(tensor)
+    unknown = partial is None or isinstance(partial, tuple) and None in partial
+    return Dynamic(partial) if unknown else partial
 
 
 class StaticValues:
@@ -139,10 +141,16 @@ def _partial_of(tensor: Tensor) -> Any:
         return partial_value(operation.inputs[0])
     if name == "slice":
         return _partial_slice(operation)
-    if operation.definition.composite is not None and operation.definition.effect is None:
+    if _can_expand(operation):
         _, results = expand_composite(operation)
         return partial_value(results[tensor.index])
     return None
+
+
+def _can_expand(operation: Operation) -> bool:
+    if operation.definition.composite is None or operation.definition.effect is not None or contains_dynamic(operation):
+        return False
+    return all(t.type.is_known for t in (*operation.inputs, *operation.outputs))
 
 
 def _partial_slice(operation: Operation) -> Any:

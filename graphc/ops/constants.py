@@ -179,7 +179,7 @@ def _holds_tensor(value: Any) -> bool:
 
 
 def _stack_nest(value: Any, dtype: DType | None, name: str | None) -> Tensor:
-    from .movement import stack
+    from .joining import stack
 
     if dtype is None:
         dtype = _first_tensor(value).dtype
