@@ -86,6 +86,7 @@ class NestEmitter:
         self.innermost = ""
         self.lanes: Lanes | None = None
         self.code = 0
+        self.guard: Within | None = None
         self.status: Value | None = None
 
     # -- the whole
@@ -422,7 +423,7 @@ class NestEmitter:
             else:
                 value = self.values[operand]
                 operands.append(vectors.splat(self.function, value, lanes) if value.lanes < lanes else value)
-        self.code = compute.code if compute.code is not None else 0
+        self.code, self.guard = compute.code if compute.code is not None else 0, compute.guard
         assert compute.definition.scalar is not None
         return compute.definition.scalar(self.scalars, *operands, **compute.attributes)
 
@@ -469,18 +470,24 @@ class NestEmitter:
         function = self.function
         value = self.scalars.cast(self._operand(checked.operand), int64)
         bad = function.icmp("uge", value, checked.limit)
-        self._report(bad, value, checked.code, checked.limit)
+        self._report(bad, value, checked.code, checked.limit, checked.guard)
         return typed(function.select(bad, constant(0, value.type), value), int64)
 
     def report_unless(self, holds: Value, value: TypedValue) -> None:
         """Reports the check of the value being computed where `holds` fails in a lane that is there."""
         bad = self.function.bit_xor(holds, constant(True, holds.type))
-        self._report(bad, self.scalars.cast(value, int64), self.code, 0)
+        self._report(bad, self.scalars.cast(value, int64), self.code, 0, self.guard)
 
-    def _report(self, bad: Value, value: Value, code: int, limit: int) -> None:
+    def _report(self, bad: Value, value: TypedValue, code: int, limit: int, guard: Within | None) -> None:
         """Writes the status cells where the condition holds in any lane, off the common path."""
         function = self.function
         assert self.status is not None
+        if guard is not None:
+            holds = self._within(guard)
+            lanes = max(holds.lanes, bad.lanes)
+            holds, bad = (function.splat(v, lanes) if v.lanes < lanes else v for v in (holds, bad))
+            value = vectors.splat(function, value, lanes) if value.lanes < lanes else value
+            bad = function.bit_and(bad, holds)
         if self.lanes is not None and bad.lanes == self.lanes.count and self.lanes.mask is not None:
             bad = function.bit_and(bad, self.lanes.mask)
         lowest = constant(int64.min, value.type)

@@ -134,12 +134,14 @@ class Load:
 
 @dataclass(frozen=True, eq=False)
 class Compute:
-    """The scalar meaning of a definition on operands; an integer divisor of zero is reported as check number `code`."""
+    """The scalar meaning of a definition on operands; an integer divisor of zero is reported as check number `code`, unless
+    a guard fails, in which case the value is not used."""
 
     definition: OpDef
     operands: tuple[Operand, ...]
     attributes: Mapping[str, Any]
     code: int | None = None
+    guard: Within | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,6 +151,7 @@ class Checked:
     operand: Operand
     limit: int
     code: int
+    guard: Within | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -268,9 +271,9 @@ def indices_of(statement: Statement) -> list[Index]:
     if not isinstance(statement, Let):
         return []
     expression = statement.expression
-    if isinstance(expression, Load):
-        guard = expression.guard.bounds if expression.guard else ()
-        return [expression.offset, *(index for index, _ in guard)]
+    if isinstance(expression, (Load, Compute, Checked)):
+        guard = [index for index, _ in expression.guard.bounds] if expression.guard else []
+        return [expression.offset, *guard] if isinstance(expression, Load) else guard
     if isinstance(expression, Within):
         return [index for index, _ in expression.bounds]
     return [expression.index] if isinstance(expression, IndexValue) else []
@@ -294,9 +297,11 @@ def _change_indices(statement: Statement, change: Callable[[Index], Index]) -> S
 
 
 def _change_expression(expression: Expression, change: Callable[[Index], Index]) -> Expression:
-    if isinstance(expression, Load):
+    if isinstance(expression, (Load, Compute, Checked)):
         guard = _change_bounds(expression.guard, change) if expression.guard is not None else None
-        return replace(expression, offset=change(expression.offset), guard=guard)
+        if isinstance(expression, Load):
+            return replace(expression, offset=change(expression.offset), guard=guard)
+        return replace(expression, guard=guard) if guard is not None else expression
     if isinstance(expression, Within):
         return _change_bounds(expression, change)
     if isinstance(expression, IndexValue):

@@ -88,9 +88,9 @@ class RegionEpilogue:
         if operation.definition.name == "constant":
             return vectors.typed_constant(operation.attributes["value"].array.item(), tensor.dtype, 1)
         operands: list = []
-        others = [t for t in operation.inputs if t.operation.definition.name != "constant"]
+        others = [t for t in operation.inputs if not self._is_constant(t)]
         for source in operation.inputs:
-            if source.operation.definition.name == "constant" and any(t.dtype == source.dtype for t in others):
+            if self._is_constant(source) and any(t.dtype == source.dtype for t in others):
                 operands.append(source.operation.attributes["value"].array.item())
             else:
                 operands.append(self._value(source, r, j, function, tile, scalars, found))
@@ -100,6 +100,9 @@ class RegionEpilogue:
         ]
         assert operation.definition.scalar is not None
         return operation.definition.scalar(scalars, *operands, **operation.attributes)
+
+    def _is_constant(self, tensor: Tensor) -> bool:
+        return tensor not in self.inputs and tensor.operation.definition.name == "constant"
 
     def _load(self, tensor: Tensor, r: int, j: int, function: Function, tile: Tile) -> TypedValue:
         access, pointer = self.inputs[tensor], tile.operands[self.pointers[tensor]]

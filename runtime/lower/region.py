@@ -82,7 +82,7 @@ class _RegionLowering:
 
     def lower(self) -> LoopNest:
         names = [f"r{d}" if d in self.axes else f"i{d}" for d in range(len(self.domain))]
-        index = tuple(variable(n) for n in names)
+        index = tuple(variable(n) if size > 1 else Index() for n, size in zip(names, self.domain))
         self._choose_kept()
         outer = Scope()
         last = max(self.stage.values(), default=0)

@@ -146,7 +146,9 @@ class Values:
         if operation.definition.name in CHECKED_DIVISIONS and tensor.dtype.is_integer:
             what = "integer exponent is negative" if operation.definition.name == "pow" else "integer division by zero"
             code = self.check_code(operation, what)
-        compute = Compute(operation.definition, tuple(operands), operation.attributes, code)
+        compute = Compute(
+            operation.definition, tuple(operands), operation.attributes, code, guard if code is not None else None
+        )
         return self._let(tensor, index, compute, scope, guard)
 
     def check_code(self, operation: Operation, what: str) -> int:
@@ -194,8 +196,9 @@ def _depends_on(expression: Expression, scope: Scope) -> bool:
 
 
 def _indices(expression: Expression) -> list[Index]:
-    if isinstance(expression, Load):
-        return [expression.offset, *(i for i, _ in (expression.guard.bounds if expression.guard else ()))]
+    if isinstance(expression, (Load, Compute, Checked)):
+        guard = [i for i, _ in (expression.guard.bounds if expression.guard else ())]
+        return [expression.offset, *guard] if isinstance(expression, Load) else guard
     if isinstance(expression, Within):
         return [i for i, _ in expression.bounds]
     return [expression.index] if isinstance(expression, IndexValue) else []
@@ -266,7 +269,7 @@ def _gather(values: Values, operation: Operation, index: Indices, scope: Scope, 
     at = values.element(indices, index[axis : axis + rank], scope, guard)
     limit = params.type.sizes[axis]
     code = values.check_code(operation, f"index {{value}} is not in [0, {limit})")
-    checked = values.let(Checked(at, limit, code), int64, scope)
+    checked = values.let(Checked(at, limit, code, guard), int64, scope)
     moved = (*index[:axis], Index(0, ((checked, 1),)), *index[axis + rank :])
     return values.element(params, moved, scope, guard)
 
@@ -279,7 +282,7 @@ def _gather_nd(values: Values, operation: Operation, index: Indices, scope: Scop
         at = values.element(indices, (*index[:outer], Index(d)), scope, guard)
         limit = params.type.sizes[d]
         code = values.check_code(operation, "index {value} is not in [0, {bound})")
-        moved.append(Index(0, ((values.let(Checked(at, limit, code), int64, scope), 1),)))
+        moved.append(Index(0, ((values.let(Checked(at, limit, code, guard), int64, scope), 1),)))
     return values.element(params, (*moved, *index[outer:]), scope, guard)
 
 
