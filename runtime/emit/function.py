@@ -1,4 +1,4 @@
-"""LLVM IR as text: modules, functions and typed values.
+"""LLVM IR as text: functions, instruction by instruction.
 
 Text is written directly because building the same IR as Python objects costs several times the time of parsing the
 finished text. A `Value` is a name with an LLVM type; Python numbers stand for constants wherever a value is expected, and
@@ -7,142 +7,40 @@ integer arithmetic on two Python numbers folds here, so that a static shape neve
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
 
-F16, BF16, F32, F64 = "half", "bfloat", "float", "double"
-I1, I8, I16, I32, I64, PTR = "i1", "i8", "i16", "i32", "i64", "ptr"
+from graphc.runtime.emit.module import Module
+from graphc.runtime.emit.values import (
+    BF16,
+    BITS,
+    F16,
+    F32,
+    F64,
+    FLOATS,
+    I1,
+    I8,
+    I16,
+    I32,
+    I64,
+    PTR,
+    Operand,
+    Value,
+    constant,
+    element_of,
+    float_of,
+    format_number,
+    integer_of,
+    lanes_of,
+    suffix_of,
+    vector_constant,
+    vector_type,
+)
 
-BITS = {F16: 16, BF16: 16, F32: 32, F64: 64, I1: 1, I8: 8, I16: 16, I32: 32, I64: 64, PTR: 64}
-FLOATS = frozenset((F16, BF16, F32, F64))
-_SUFFIX = {F16: "f16", BF16: "bf16", F32: "f32", F64: "f64", PTR: "p0"}
-_INTEGER_OF = {F16: I16, BF16: I16, F32: I32, F64: I64}
-_FLOAT_OF = {I16: F16, I32: F32, I64: F64}
-
-
-def vector_type(element: str, lanes: int) -> str:
-    """The type of `lanes` elements; one lane is the scalar itself."""
-    return f"<{lanes} x {element}>" if lanes > 1 else element
-
-
-def element_of(type_: str) -> str:
-    return type_.split(" x ")[1][:-1] if type_[0] == "<" else type_
-
-
-def lanes_of(type_: str) -> int:
-    return int(type_[1:].split(" x ")[0]) if type_[0] == "<" else 1
-
-
-def suffix_of(type_: str) -> str:
-    """The overload suffix of an intrinsic, such as v16f32."""
-    element = element_of(type_)
-    name = _SUFFIX.get(element, element)
-    return f"v{lanes_of(type_)}{name}" if type_[0] == "<" else name
-
-
-def format_number(value: float | int | bool, element: str) -> str:
-    """The text of a constant of type `element`; floats are written by their exact bits, rounded to the type."""
-    if element == F64:
-        return "0x%016X" % struct.unpack("<Q", struct.pack("<d", float(value)))[0]
-    if element == F32:
-        return "0x%016X" % struct.unpack("<Q", struct.pack("<d", _round_to_single(float(value))))[0]
-    if element == F16:
-        import numpy as np
-
-        return "0xH%04X" % int(np.float16(value).view(np.uint16))
-    if element == BF16:
-        bits = struct.unpack("<I", struct.pack("<f", _round_to_single(float(value))))[0]
-        rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16 if value == value else (bits >> 16) | 0x40
-        return "0xR%04X" % (rounded & 0xFFFF)
-    if element == I1:
-        return "true" if value else "false"
-    if element == PTR:
-        return "null"
-    bits = BITS[element]
-    number = int(value)
-    return str((number + (1 << (bits - 1))) % (1 << bits) - (1 << (bits - 1)))  # wrapped into the signed range
-
-
-def _round_to_single(value: float) -> float:
-    try:
-        return struct.unpack("<f", struct.pack("<f", value))[0]
-    except OverflowError:
-        return float("inf") if value > 0 else float("-inf")
-
-
-class Value:
-    """A name (or the text of a constant) with its LLVM type."""
-
-    __slots__ = ("ref", "type")
-
-    def __init__(self, ref: str, type_: str):
-        self.ref, self.type = ref, type_
-
-    def __str__(self) -> str:
-        return f"{self.type} {self.ref}"
-
-    @property
-    def lanes(self) -> int:
-        return lanes_of(self.type)
-
-
-Operand = Value | int | float | bool
-
-
-def constant(value: float | int | bool, type_: str) -> Value:
-    return _constant(value, type_) if value else _make_constant(value, type_)  # 0.0 and -0.0 are one key
-
-
-def _make_constant(value: float | int | bool, type_: str) -> Value:
-    element = element_of(type_)
-    text = format_number(value, element)
-    return Value(f"splat ({element} {text})" if type_[0] == "<" else text, type_)
-
-
-_constant = lru_cache(maxsize=4096, typed=True)(_make_constant)
-
-
-def vector_constant(values: Sequence[float | int | bool], element: str) -> Value:
-    """A constant vector with one value a lane."""
-    if len(values) == 1:
-        return constant(values[0], element)
-    text = ", ".join(f"{element} {format_number(v, element)}" for v in values)
-    return Value(f"<{text}>", vector_type(element, len(values)))
-
-
-class Module:
-    """Declarations, constants and functions, printed as one LLVM module."""
-
-    def __init__(self) -> None:
-        self._declarations: dict[str, str] = {}
-        self._globals: dict[str, str] = {}
-        self.functions: dict[str, Function] = {}
-
-    def declare(self, name: str, result: str, arguments: Sequence[str], attributes: str = "") -> None:
-        if name not in self._declarations and name not in self.functions:
-            text = f"declare {result} @{name}({', '.join(arguments)}) {attributes}"
-            self._declarations[name] = text.rstrip()
-
-    def define_global(self, name: str, text: str) -> Value:
-        """`text` is what stands after `@name = `; a second definition of the same name is ignored."""
-        self._globals.setdefault("@" + name, text)
-        return Value("@" + name, PTR)
-
-    def define_metadata(self, name: str, text: str) -> None:
-        """`name` such as `!0`; `text` what stands after the equals sign."""
-        self._globals.setdefault(name, text)
-
-    def define_table(self, name: str, element: str, values: Sequence[float | int]) -> Value:
-        text = ", ".join(f"{element} {format_number(v, element)}" for v in values)
-        return self.define_global(name, f"private unnamed_addr constant [{len(values)} x {element}] [{text}], align 64")
-
-    def __str__(self) -> str:
-        parts = [f"{name} = {text}" for name, text in self._globals.items()]
-        parts += [text for name, text in self._declarations.items() if name not in self.functions]
-        parts += [str(function) for function in self.functions.values()]
-        return "\n".join(parts) + "\n"
+__all__ = [
+    "BF16", "BITS", "CHAIN", "F16", "F32", "F64", "FLOATS", "I1", "I8", "I16", "I32", "I64", "PTR", "Function", "Module",
+    "Operand", "Value", "constant", "element_of", "format_number", "lanes_of", "suffix_of", "vector_constant", "vector_type",
+]  # fmt: skip
 
 
 CHAIN = "~"
@@ -435,11 +333,11 @@ class Function:
 
     def bits(self, a: Value) -> Value:
         """A float as the integer of the same width."""
-        return self.cast("bitcast", a, vector_type(_INTEGER_OF[element_of(a.type)], a.lanes))
+        return self.cast("bitcast", a, vector_type(integer_of(element_of(a.type)), a.lanes))
 
     def floats(self, a: Value) -> Value:
         """An integer as the float of the same width (i16 as half)."""
-        return self.cast("bitcast", a, vector_type(_FLOAT_OF[element_of(a.type)], a.lanes))
+        return self.cast("bitcast", a, vector_type(float_of(element_of(a.type)), a.lanes))
 
     def splat(self, a: Value, lanes: int) -> Value:
         """All lanes equal to the scalar a."""
