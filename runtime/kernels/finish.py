@@ -48,7 +48,11 @@ def load_operands(function: Function, base: Value, count: int) -> list[Value]:
 
 @dataclass(frozen=True)
 class Block:
-    """One tile of sums in memory: rows by vectors, the last of which has `last_lanes` valid lanes."""
+    """One tile of sums in memory: rows by vectors, the last of which has `last_lanes` valid lanes.
+
+    `pitch` (w, s, d) describes rows that are not neighbours in the result: w of them at a distance of s, then the next w,
+    d after the first ones.
+    """
 
     sums: Value
     row: Operand  # of the side that goes down the tile
@@ -56,13 +60,13 @@ class Block:
     rows: int
     vectors: int
     last_lanes: int
+    pitch: tuple[int, int, int] | None = None
 
 
 class Finish:
     """Functions that load sums row by row and hand them to the epilogue; each is emitted when first called.
 
     `stride` is the distance of the rows of sums. With `turned` the rows of the tile are the columns of the result.
-    `row_pitch` (w, d): after w rows of a tile the row of the result jumps by d, as between lines of an image.
     """
 
     def __init__(
@@ -72,14 +76,14 @@ class Finish:
         epilogue: Epilogue,
         stride: int,
         turned: bool = False,
-        row_pitch: tuple[int, int] | None = None,
     ):
         self._module, self._arithmetic, self._epilogue = module, arithmetic, epilogue
-        self._stride, self._turned, self._row_pitch = stride, turned, row_pitch
+        self._stride, self._turned = stride, turned
         self._lanes, self._element = arithmetic.lanes, register_element(arithmetic.total)
 
     def call(self, function: Function, block: Block, operands: Value, batch: Sequence[Operand]) -> None:
-        name = f"finish_{block.rows}x{block.vectors}x{block.last_lanes}"
+        pitch = "".join(f"_{number}" for number in block.pitch or ())
+        name = f"finish_{block.rows}x{block.vectors}x{block.last_lanes}{pitch}"
         if name not in self._module.functions:
             self._emit(name, block, len(batch))
         indices = [function.coerce(index, I64) for index in (block.row, block.column, *batch)]
@@ -108,13 +112,14 @@ class Finish:
         return [function.load(function.offset(start, j * self._lanes, self._element), type_) for j in range(vectors)]
 
     def _rows(self, function: Function, block: Block, sums: Value, row: Value, column: Value, emit) -> None:
-        width, jump = self._row_pitch or (block.rows, 0)
+        width, step, jump = block.pitch or (block.rows, 1, 0)
 
         def line(y: Operand, _: list[Value]) -> list[Value]:
             def one(x: Operand, _: list[Value]) -> list[Value]:
                 at = function.mul(function.add(function.mul(y, width), x), self._stride)
                 values = self._load(function, sums, at, block.vectors)
-                emit(values, function.add(row, function.add(function.mul(y, jump), x)), column, block.last_lanes)
+                offset = function.add(function.mul(y, jump), function.mul(x, step))
+                emit(values, function.add(row, offset), column, block.last_lanes)
                 return []
 
             function.loop(0, width, 1, [], one)

@@ -349,7 +349,7 @@ def _grid(contraction: Contraction, tiles: Pieces, panels: int, threads: int) ->
         for rows, columns in _factors(min(MAXIMUM_CHUNKS // parts, 2 * threads)):
             if rows > tiles.count or columns > panels:
                 continue
-            cost = _longest_thread(batches, tiles.count, panels, (parts, rows, columns), threads)
+            cost = busiest_share(batches, tiles.count, panels, (parts, rows, columns), threads)
             twice = (rows - 1) / max(1, contraction.rows) * 8 + (columns - 1) / max(1, contraction.columns) * 2
             cost = cost * (1 + twice) + 1e-4 * parts * rows * columns
             if cost < best_cost - 1e-9:
@@ -361,7 +361,7 @@ def _factors(limit: int) -> list[tuple[int, int]]:
     return [(rows, columns) for rows in range(1, limit + 1) for columns in range(1, limit // rows + 1)]
 
 
-def _longest_thread(batches: int, tiles: int, panels: int, grid: tuple[int, int, int], threads: int) -> float:
+def busiest_share(batches: int, tiles: int, panels: int, grid: tuple[int, int, int], threads: int) -> float:
     """The work of the busiest thread as a share of all, chunks being handed out in turn."""
     chunks = grid[0] * grid[1] * grid[2]
     share = math.ceil(batches / grid[0]) * math.ceil(tiles / grid[1]) * math.ceil(panels / grid[2])

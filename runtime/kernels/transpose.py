@@ -27,8 +27,8 @@ class GroupTranspose:
     """Functions that turn one group: destination[c * destination_stride + r] = source[r * source_stride + c].
 
     A call covers `group_size` rows and one vector of columns. The elements become those of the type that `dtype`
-    computes in. Rows and columns that are not valid are not read and become zeros; a row that is all masked would cost
-    a fault in the processor wherever its page is not there, so there is a function for each number of rows.
+    computes in. Rows that are not valid are not read and become zeros (a masked load would cost a fault in the
+    processor wherever its page is not there); columns that are not valid are neither read nor written.
     """
 
     def __init__(
@@ -61,6 +61,8 @@ class GroupTranspose:
         for q, value in enumerate(turn_within_lanes(function, rows)):
             for g in range(self.lanes // self.rows):
                 column = g * self.rows + q
+                if column >= valid_columns:
+                    continue
                 lane = function.shuffle(value, value, range(g * self.rows, (g + 1) * self.rows))
                 function.store(lane, function.offset(destination, column * self._strides[1], result))
         function.return_void()

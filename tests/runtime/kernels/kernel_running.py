@@ -11,6 +11,7 @@ import numpy as np
 
 from graphc.runtime.jit.engine import load_kernels
 from graphc.runtime.kernel import Kernel
+from graphc.runtime.kernels.sequence import KernelSequence
 from graphc.runtime.schedule.machine import AVX2, AVX512, SSE, Machine, host_machine
 
 PAGE = mmap.PAGESIZE
@@ -71,3 +72,14 @@ def run_kernel(kernel: Kernel, arrays: Sequence[np.ndarray], machine: Machine, o
     table = (ctypes.c_void_p * len(pointers))(*pointers)
     for chunk in order if order is not None else reversed(range(kernel.chunks)):
         entry(ctypes.addressof(table), chunk)
+
+
+def run_sequence(sequence: KernelSequence, arrays: Sequence[np.ndarray], machine: Machine) -> None:
+    """Runs all steps; temporaries start as NaNs and end at a forbidden page."""
+    assert len(arrays) == sequence.operand_count
+    temporaries = [guarded(max(size, 1), np.uint8, at_end=size % 64 == 0) for size in sequence.temporaries]
+    for temporary in temporaries:
+        temporary[...] = 0xFF
+    everything = [*arrays, *temporaries]
+    for step in sequence.steps:
+        run_kernel(step.kernel, [everything[number] for number in step.operands], machine)

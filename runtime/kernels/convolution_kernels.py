@@ -1,0 +1,128 @@
+"""Kernels of convolutions and their gradients: which method each shape takes.
+
+Every function takes the shapes of the forward convolution and gives a sequence of kernels over the operands [first,
+second, those of the epilogue...]; without an epilogue the third operand is the result. An epilogue sees the pixels of its
+result (or the taps and channels of the filter), counted in the order of memory, as rows, and channels as columns.
+"""
+
+from __future__ import annotations
+
+from graphc.runtime.emit.function import Module
+from graphc.runtime.kernel import make_kernel
+from graphc.runtime.kernels.contraction import Contraction
+from graphc.runtime.kernels.convolution import Convolution, gradient_axes
+from graphc.runtime.kernels.convolution_direct import DirectConvolution
+from graphc.runtime.kernels.convolution_filter import FilterTurning, turned_layouts
+from graphc.runtime.kernels.convolution_plan import DirectProblem, plan_direct
+from graphc.runtime.kernels.convolution_tiles import FilterLayout
+from graphc.runtime.kernels.gemm import build_contraction
+from graphc.runtime.kernels.sequence import KernelSequence, SequenceStep, single
+from graphc.runtime.kernels.tile import Epilogue, StoreEpilogue
+from graphc.runtime.schedule.machine import Machine
+
+
+def build_convolution(
+    convolution: Convolution, machine: Machine, threads: int, epilogue: Epilogue | None = None
+) -> KernelSequence:
+    """[images, filter, result]."""
+    c = convolution
+    ending = epilogue or StoreEpilogue(c.dtype, c.filters)
+    count = 2 + ending.operand_count
+    product = _as_product(c)
+    if product is not None or c.depth == 0 or c.pixels * c.filters == 0:
+        pixels, depth = product or (c.pixels, 0)
+        contraction = Contraction(
+            pixels, c.filters, depth, depth, 1, c.filters, 1, c.filters, dtype=c.dtype
+        )
+        return single(build_contraction(contraction, machine, threads, epilogue), count)
+    problem = DirectProblem(
+        c.images,
+        c.height,
+        c.width,
+        c.channels,
+        c.filters,
+        c.result_height,
+        c.result_width,
+        ((c.rows, c.columns),),
+        c.dtype,
+    )
+    plan = plan_direct(problem, machine, threads)
+    panel = plan.vectors * plan.lanes
+    layout = FilterLayout(c.kernel_width * c.channels * c.filters, c.channels * c.filters, c.filters, panel, False)
+    module = Module()
+    direct = DirectConvolution(module, machine, problem, plan, [(layout, 0)], ending)
+    direct.emit()
+    kernel = make_kernel(
+        "convolution",
+        str(module),
+        chunks=plan.grid[0] * plan.grid[1],
+        workspace=direct.workspace,
+        schedule=str(plan),
+        flops=problem.flops,
+        bytes_moved=c.bytes_moved,
+    )
+    return single(kernel, count)
+
+
+def build_convolution_input_gradient(
+    convolution: Convolution, machine: Machine, threads: int, epilogue: Epilogue | None = None
+) -> KernelSequence:
+    """[gradient of the result, filter, gradient of the images]."""
+    c = convolution
+    ending = epilogue or StoreEpilogue(c.dtype, c.channels)
+    count = 2 + ending.operand_count
+    pixels = c.images * c.height * c.width
+    if pixels * c.channels == 0 or c.pixels * c.filters * c.depth == 0:
+        contraction = Contraction(pixels, c.channels, 0, 1, 1, 1, 1, c.channels, dtype=c.dtype)
+        return single(build_contraction(contraction, machine, threads, epilogue), count)
+    if _is_pointwise(c):
+        contraction = Contraction(
+            pixels, c.channels, c.filters, c.filters, 1, 1, c.filters, c.channels, dtype=c.dtype
+        )
+        return single(build_contraction(contraction, machine, threads, epilogue), count)
+    phases = tuple((rows, columns) for rows in gradient_axes(c.rows) for columns in gradient_axes(c.columns))
+    problem = DirectProblem(
+        c.images,
+        c.result_height,
+        c.result_width,
+        c.filters,
+        c.channels,
+        c.height,
+        c.width,
+        phases,
+        c.dtype,
+    )
+    plan = plan_direct(problem, machine, threads)
+    panel = plan.vectors * plan.lanes
+    layouts, elements = turned_layouts(c, phases, panel)
+    turning = FilterTurning(c, machine, phases, layouts, panel, threads).kernel()
+    module = Module()
+    direct = DirectConvolution(module, machine, problem, plan, layouts, ending)
+    direct.emit()
+    kernel = make_kernel(
+        "convolution_input_gradient",
+        str(module),
+        chunks=plan.grid[0] * plan.grid[1],
+        workspace=direct.workspace,
+        schedule=str(plan),
+        flops=problem.flops,
+        bytes_moved=c.bytes_moved,
+    )
+    steps = (SequenceStep(turning, (1, count)), SequenceStep(kernel, (0, count, *range(2, count))))
+    return KernelSequence(count, steps, (elements * c.dtype.compute.size,))
+
+
+def _is_pointwise(c: Convolution) -> bool:
+    """A filter of one pixel at every position: a matrix product over all pixels."""
+    return c.kernel_height == c.kernel_width == 1 and c.strides == (1, 1) and not any(c.padding)
+
+
+def _as_product(c: Convolution) -> tuple[int, int] | None:
+    """Rows and depth of the matrix product that the convolution is, if it is one."""
+    if _is_pointwise(c):
+        return c.pixels, c.channels
+    whole = c.kernel_height == c.height and c.kernel_width == c.width and c.dilations == (1, 1)
+    if whole and not any(c.padding):
+        return c.images, c.depth
+    return None
+

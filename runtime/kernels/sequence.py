@@ -1,0 +1,32 @@
+"""Work that takes several kernels, one after the other, with memory of their own in between."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from graphc.runtime.kernel import Kernel
+
+
+@dataclass(frozen=True)
+class SequenceStep:
+    """One kernel and its operands: numbers of the sequence's operands, or, from their count on, of its temporaries."""
+
+    kernel: Kernel
+    operands: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class KernelSequence:
+    """Kernels to be run in order over `operand_count` operands and temporaries of the given sizes in bytes.
+
+    Each step may be run in parallel by itself; the next one starts when all its chunks are done. Temporaries need no
+    contents before and keep none after; a workspace that a kernel asks for comes in addition, as always.
+    """
+
+    operand_count: int
+    steps: tuple[SequenceStep, ...]
+    temporaries: tuple[int, ...] = ()
+
+
+def single(kernel: Kernel, operand_count: int) -> KernelSequence:
+    return KernelSequence(operand_count, (SequenceStep(kernel, tuple(range(operand_count))),))
