@@ -12,9 +12,9 @@ from typing import Protocol
 
 import numpy as np
 
-from graphc.evaluate import evaluate_operation
 from graphc.operation import Tensor
 from graphc.program import FEED, RUN, VARIABLE, Program
+from graphc.runtime.interpreter import interpret
 from graphc.runtime.variable_store import VariableStore
 
 Sizes = tuple[int, ...]
@@ -59,38 +59,29 @@ class InterpretedProgram:
         self.program = program
 
     def run(self, feeds: Sequence[np.ndarray], store: VariableStore, run_key: np.ndarray) -> list[np.ndarray]:
-        values: dict[Tensor, np.ndarray] = {}
+        bindings: dict[Tensor, np.ndarray] = {}
         remaining = iter(feeds)
         for parameter in self.program.parameters:
             if parameter.kind == FEED:
-                values[parameter.tensor] = next(remaining)
+                bindings[parameter.tensor] = next(remaining)
             elif parameter.kind == VARIABLE:
-                values[parameter.tensor] = store.value(parameter.key).copy()
+                bindings[parameter.tensor] = store.value(parameter.key).copy()
             elif parameter.kind == RUN:
-                values[parameter.tensor] = run_key
-        for operation in self.program.operations:
-            results = evaluate_operation(operation, [values[t] for t in operation.inputs])
-            values.update(zip(operation.outputs, results))
-        fetched = [np.array(values[t]) for t in self.program.fetches]
-        for key, tensor in self.program.updates:
-            store.assign(key, values[tensor])
+                bindings[parameter.tensor] = run_key
+        fetched, updates = interpret(self.program, bindings)
+        fetched = [np.array(value) for value in fetched]
+        for key, value in updates.items():
+            store.assign(key, value)
         return fetched
-
-
-class InterpreterBackend:
-    name = "interpreter"
-
-    def compile(self, program: Program, shapes: Mapping[Tensor, Sizes], known: Mapping[Tensor, np.ndarray]) -> CompiledProgram:
-        return InterpretedProgram(program)
 
 
 def choose_backend() -> Backend:
     """The backend of the environment variable GRAPHC_BACKEND. Raises ValueError for an unknown name."""
     name = os.environ.get("GRAPHC_BACKEND", "native")
+    from graphc.runtime.compiler import InterpreterBackend, NativeBackend  # late: this is what takes time to load
+
     if name == "interpreter":
         return InterpreterBackend()
     if name == "native":
-        from graphc.runtime.compiler import NativeBackend
-
         return NativeBackend()
     raise ValueError(f"GRAPHC_BACKEND={name!r}: there are native and interpreter")

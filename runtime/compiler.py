@@ -11,11 +11,12 @@ import numpy as np
 from graphc.operation import Operation, Tensor, TensorType
 from graphc.passes import specialise as passes_specialise
 from graphc.passes.base import Context
+from graphc.passes.expand_gradients import ExpandGradients
 from graphc.passes.pipeline import optimise
 from graphc.passes.plan_memory import ARENA, CONSTANTS, FEEDS, RESULTS, RUN_KEY, VARIABLES, MemoryPlan, plan_memory
 from graphc.passes.specialise import specialise
 from graphc.program import Program
-from graphc.runtime.backends import NeedsValues
+from graphc.runtime.backends import InterpretedProgram, NeedsValues
 from graphc.runtime.executor import Executable, Operand, Step
 from graphc.runtime.jit.engine import load_kernels
 from graphc.runtime.kernel import Kernel
@@ -52,14 +53,34 @@ class NativeBackend:
         self, program: Program, shapes: Mapping[Tensor, tuple[int, ...]], known: Mapping[Tensor, np.ndarray]
     ) -> NativeProgram:
         """Specialises, optimises and compiles. Raises NeedsValues where the values of tensors decide about shapes."""
-        types = {p.key: TensorType(p.tensor.dtype, shapes[p.tensor]) for p in program.parameters if p.tensor in shapes}
         context = Context()
         start = time.perf_counter()
-        try:
-            special = specialise(program, types, known)
-        except passes_specialise.NeedsValues as needed:
-            raise NeedsValues(needed.values, needed.shapes) from None
+        special = specialise_program(program, shapes, known)
         return compile_program(special, self.machine, self.threads, context, {"specialise": time.perf_counter() - start})
+
+
+class InterpreterBackend:
+    """Runs programs in NumPy, differentiated, but not optimised."""
+
+    name = "interpreter"
+
+    def compile(
+        self, program: Program, shapes: Mapping[Tensor, tuple[int, ...]], known: Mapping[Tensor, np.ndarray]
+    ) -> InterpretedProgram:
+        """Specialises and differentiates. Raises NeedsValues where the values of tensors decide about shapes."""
+        special = specialise_program(program, shapes, known)
+        return InterpretedProgram(ExpandGradients().run(special, Context()))
+
+
+def specialise_program(
+    program: Program, shapes: Mapping[Tensor, tuple[int, ...]], known: Mapping[Tensor, np.ndarray]
+) -> Program:
+    """The program for parameters of these shapes. Raises NeedsValues where the values of tensors decide about shapes."""
+    types = {p.key: TensorType(p.tensor.dtype, shapes[p.tensor]) for p in program.parameters if p.tensor in shapes}
+    try:
+        return specialise(program, types, known)
+    except passes_specialise.NeedsValues as needed:
+        raise NeedsValues(needed.values, needed.shapes) from None
 
 
 def compile_program(

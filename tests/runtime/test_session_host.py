@@ -226,3 +226,37 @@ def test_assert_shows_its_data():
     assert str(caught.value).splitlines()[0] == "assertion failed: [1 2...] [msg]"
     assert caught.value.op is check
     assert tf.Session().run(tf.Assert(True, [])) is None
+
+
+# -- gradients across host operations
+
+
+def test_gradients_through_a_program_that_the_host_cuts():
+    w = tf.Variable([1.0, -2.0, 3.0])
+    h = w * w
+    positive = tf.boolean_mask(h, h > 2.0)  # the mask needs what the gradient goes back through
+    loss = tf.reduce_sum(positive * positive)
+    (gradient,) = tf.gradients(loss, [w])
+    update = w.assign_sub(0.5 * gradient)
+    session = tf.Session()
+    session.run(w.initializer)
+    value, found, _ = session.run([loss, gradient, update])
+    assert value == 16 + 81
+    np.testing.assert_allclose(found, [0, 4 * -8, 4 * 27])
+    np.testing.assert_allclose(session.run(w), [1, -2 + 16, 3 - 54])
+
+
+def test_gradients_pass_through_old_print(capsys):
+    w = tf.Variable(3.0)
+    loss = tf.Print(w * w, [w], message="w: ")
+    (gradient,) = tf.gradients(loss, [w])
+    session = tf.Session()
+    session.run(w.initializer)
+    assert session.run(gradient) == 6
+    assert capsys.readouterr().err == "w: [3]\n"
+
+
+def test_no_gradient_through_a_python_function():
+    w = tf.Variable(3.0)
+    y = tf.py_func(lambda a: a * 2, [w], tf.float32)
+    assert tf.gradients(y, [w]) == [None]
