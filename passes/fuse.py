@@ -167,6 +167,8 @@ class _Fusion:
         """Whether every way from an operation to a tensor of a region arrives at the loops' own dimensions."""
         shape = operation.output.type.sizes if operation.definition.reduce is None else operation.inputs[0].type.sizes
         ways = [t for t in operation.inputs if self._reads(t, source)]
+        if operation.definition.name in SHIFTING and (producer.axes is not None or producer.anchor is not None):
+            return False
         if producer.axes is None:
             start = tuple(range(len(shape)))
             return all(t is source or follow_movements(t, start, source) is not None for t in ways)

@@ -130,7 +130,9 @@ class _RegionLowering:
         if not (reductions or stores or keeps):
             return
         accumulators = [self._start(op, outer) for op in reductions]
-        inner = Scope(outer, inside=frozenset(f"r{d}" for d in self.axes))
+        names = {d: f"r{d}_{stage}" if stage else f"r{d}" for d in self.axes}
+        index = tuple(variable(names[d]) if d in names and i.terms else i for d, i in enumerate(index))
+        inner = Scope(outer, inside=frozenset(names.values()))
         for tensor in keeps:
             local = self.values.element(tensor, index, inner)
             inner.statements.append(Store(self.kept[tensor], self._row_offset(index), local))
@@ -143,7 +145,7 @@ class _RegionLowering:
             inner.statements.append(Accumulate(accumulator, value, position))
         statements: tuple[Statement, ...] = (*inner.statements, *written)
         for d in reversed(self.axes):
-            statements = (Loop(f"r{d}", self.domain[d], statements),)
+            statements = (Loop(names[d], self.domain[d], statements),)
         outer.statements += statements
         for operation, accumulator in zip(reductions, accumulators):
             local = self.values.fresh(operation.output.dtype)
@@ -151,7 +153,7 @@ class _RegionLowering:
             self.values.bind(operation.output, local, tuple(self._kept_index(operation.output, index)), outer)
         for tensor in (*stores, *keeps):
             buffer = self.kept.get(tensor) or self.outputs[tensor]
-            self.values.stored[tensor] = (buffer, self._row_offset(index) if tensor in self.kept else None)
+            self.values.stored[tensor] = (buffer, tuple(self.axes) if tensor in self.kept else None)
 
     def _start(self, operation: Operation, outer: Scope) -> Accumulator:
         source = operation.inputs[0].dtype

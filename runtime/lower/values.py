@@ -84,11 +84,14 @@ def split_index(shape: Sequence[int], offset_of: Sequence[tuple[Index, int]]) ->
 
 
 class Values:
-    """Makes elements; `inputs` are the buffers of tensors from outside, `stored` those of results written before."""
+    """Makes elements; `inputs` are the buffers of tensors from outside, `stored` those of values written before.
+
+    A stored value has all its dimensions in its buffer, or only those named.
+    """
 
     def __init__(self, inputs: Mapping[Tensor, Buffer], body: Program):
         self.inputs, self.body = inputs, body
-        self.stored: dict[Tensor, tuple[Buffer, Index | None]] = {}
+        self.stored: dict[Tensor, tuple[Buffer, tuple[int, ...] | None]] = {}
         self.checks: list[str] = []
         self.names: list[str] = []
         self._codes: dict[Operation, int] = {}
@@ -121,8 +124,9 @@ class Values:
             load = Load(self.inputs[tensor], flatten_index(tensor.type.sizes, index), guard)
             return self._let(tensor, index, load, scope, guard)
         if tensor in self.stored:
-            buffer, row = self.stored[tensor]
-            offset = row if row is not None else flatten_index(tensor.type.sizes, index)
+            buffer, axes = self.stored[tensor]
+            kept = range(len(index)) if axes is None else axes
+            offset = flatten_index([tensor.type.sizes[d] for d in kept], [index[d] for d in kept])
             return self._let(tensor, index, Load(buffer, offset, guard), scope, guard)
         if definition.name == "constant":
             return Constant(operation.attributes["value"].array.item(), tensor.dtype.compute)

@@ -133,7 +133,7 @@ def _strain(loop: Loop, variable: str) -> float:
     for statement in walk(loop.body):
         offset = _offset_of(statement)
         if offset is not None:
-            strain += {0: 0.1, 1: 1.0}.get(offset.coefficient(variable), GATHER_COST)
+            strain += {0: 0.1, 1: 1.0, -1: 2.0}.get(offset.coefficient(variable), GATHER_COST)
         if isinstance(statement, Accumulate):
             strain += 0.5 if variable == loop.variable else 0.0
     return strain
