@@ -24,7 +24,7 @@ import numpy as np
 from graphc.runtime.calls import python_path
 from graphc.runtime.calls.lock import RunLock
 from graphc.runtime.calls.native_path import native_path
-from graphc.runtime.calls.records import CallRecord, ChainRecord, FeedRecord, Number, ResultRecord, Shape
+from graphc.runtime.calls.records import CallRecord, ChainRecord, FeedRecord, Number, ResultRecord, Shape, has_own_scalar
 from graphc.runtime.calls.recycler_code import recycled_bytes
 from graphc.runtime.executor import Executable, Failure, walk_routines
 
@@ -142,11 +142,10 @@ class Call:
         self._results = (ResultRecord * max(1, len(self.results)))()
         shapes = [feed.shape for feed in self.feeds] + [result.shape for result in self.results]
         self._dimensions = [_integers(shape) for shape in shapes]
-        self._scalar_types = [feed.dtype.type for feed in self.feeds]
         for number, (entry, feed) in enumerate(zip(self._feeds, self.feeds)):
             entry.dtype, entry.type_number = id(feed.dtype), feed.dtype.num
             entry.number = _NUMBERS.get(feed.dtype.name, Number.NONE)
-            entry.scalar_type = id(self._scalar_types[number])
+            entry.scalar_type = id(feed.dtype.type) if has_own_scalar(feed.dtype) else None
             entry.dimension_count, entry.slot = len(feed.shape), feed.slot
             entry.dimensions = ctypes.addressof(self._dimensions[number])
         for number, (entry, result) in enumerate(zip(self._results, self.results)):

@@ -9,12 +9,13 @@ import ctypes
 import math
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from graphc.runtime.calls.feeds_code import EXACT_INTEGERS
-from graphc.runtime.calls.records import Shape
+from graphc.runtime.calls.records import Shape, has_own_scalar
 from graphc.runtime.memory import Buffer, allocate, guarded_side
 
 if TYPE_CHECKING:
@@ -93,7 +94,8 @@ def _accept_one(feed: Feed, argument: Any) -> np.ndarray | None:
         return argument if same and flags.c_contiguous and flags.aligned else None
     if feed.shape:
         return None
-    if type(argument) is feed.dtype.type or _is_number_for(feed.dtype, argument):
+    scalar = type(argument) is feed.dtype.type and has_own_scalar(feed.dtype)
+    if scalar or _is_number_for(feed.dtype, argument):
         with np.errstate(over="ignore"):
             return np.array(argument, feed.dtype)
     return None
@@ -118,12 +120,8 @@ def _execute(call: Call, arrays: Sequence[np.ndarray], when_stale: Callable[[], 
     results = [_Place(result, side) for result in call.results]
     for place, array in zip(feeds, arrays):
         place.take(array)
-    with call.own_lock.holding():
-        if call.lock is None:
-            status = _run(call, feeds, results)
-        else:
-            with call.lock.holding():
-                status = _run(call, feeds, results)
+    with nullcontext() if call.lock is None else call.lock.holding(), call.own_lock.holding():
+        status = _run(call, feeds, results)
     if status is None:
         return when_stale()
     if status[0]:

@@ -8,7 +8,10 @@ from __future__ import annotations
 import ctypes
 import enum
 
+import numpy as np
+
 _POINTER, _INTEGER = ctypes.c_void_p, ctypes.c_int64
+_FIRST_FOREIGN_DTYPE = 256  # the numbers that NumPy gives to dtypes of others begin here
 OBJECT_HEAD = object.__basicsize__  # of PyObject_HEAD: the fields of an object begin here
 
 
@@ -31,8 +34,14 @@ class Shape(enum.IntEnum):
     TUPLE = 2
 
 
+def has_own_scalar(dtype: np.dtype) -> bool:
+    """Whether the dtype is NumPy's own, so that NumPy knows how its scalars lie in memory; bfloat16 is not."""
+    return dtype.num < _FIRST_FOREIGN_DTYPE
+
+
 class FeedRecord(ctypes.Structure):
-    """An argument: the dtype object, its number and scalar type, the dimensions, the slot that its address goes to."""
+    """An argument: the dtype object, its number and scalar type (null where scalars are left to the slow path), the
+    dimensions, the slot that its address goes to."""
 
     _fields_ = [
         ("dtype", _POINTER),

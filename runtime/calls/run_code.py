@@ -24,6 +24,7 @@ _STATUS_CELLS = 4
 def emit_run(module: Module) -> None:
     """Defines `perform(call, arguments, verdict)`; needs feeds, results and lock in the module."""
     _emit_enter(module)
+    _emit_leave_shared(module)
     _emit_enter_both(module)
     _emit_leave_both(module)
     _emit_run(module)
@@ -55,29 +56,39 @@ def _emit_enter(module: Module) -> None:
 
 
 def _emit_enter_both(module: Module) -> None:
-    """Takes the lock of the record's memory, then the one of the variables; `passed` tells whether to leave the latter."""
+    """Takes the lock of the variables, then the one of the record's memory; False with an error set.
+
+    In this order: a thread that holds the first one from Python comes here for the second one.
+    """
     f = internal(module, "enter_both", [("call", PTR), ("passed", PTR)], I1)
     call, passed = f.arguments
     own, shared = f.field(call, CallRecord, "own_lock"), f.field(call, CallRecord, "shared_lock")
-    always = f.coerce(1, I32)
-    f.return_if(f.icmp("eq", f.call("@enter", I32, [own, always]), _INTERRUPTED), False)
-    f.return_if(f.is_zero(shared), True)
-    outcome = f.call("@enter", I32, [shared, _writes(f, call)])
-    f.store(outcome, passed)
-    with f.when(f.icmp("eq", outcome, _INTERRUPTED)):
-        f.call("@leave", "void", [own, always])
+    with f.when(f.is_set(shared)):
+        outcome = f.call("@enter", I32, [shared, _writes(f, call)])
+        f.store(outcome, passed)
+        f.return_if(f.icmp("eq", outcome, _INTERRUPTED), False)
+    with f.when(f.icmp("eq", f.call("@enter", I32, [own, f.coerce(1, I32)]), _INTERRUPTED)):
+        f.call("@leave_shared", "void", [call, passed])
         f.leave(False)
     f.leave(True)
     f.finish()
 
 
-def _emit_leave_both(module: Module) -> None:
-    f = internal(module, "leave_both", [("call", PTR), ("passed", PTR)])
+def _emit_leave_shared(module: Module) -> None:
+    """Leaves the lock of the variables, where there is one that was not just passed."""
+    f = internal(module, "leave_shared", [("call", PTR), ("passed", PTR)])
     call, passed = f.arguments
     shared = f.field(call, CallRecord, "shared_lock")
     with f.when(f.both(f.is_set(shared), f.icmp("eq", f.load(passed, I32), _ENTERED))):
         f.call("@leave", "void", [shared, _writes(f, call)])
+    f.return_void()
+
+
+def _emit_leave_both(module: Module) -> None:
+    f = internal(module, "leave_both", [("call", PTR), ("passed", PTR)])
+    call, passed = f.arguments
     f.call("@leave", "void", [f.field(call, CallRecord, "own_lock"), f.coerce(1, I32)])
+    f.call("@leave_shared", "void", [call, passed])
     f.return_void()
 
 

@@ -87,3 +87,44 @@ def gather_operands(count: int) -> Kernel:
     f.store(total, operand(f, operands, count))
     f.return_void()
     return make_kernel("gather_operands", str(module))
+
+
+def copy_bytes(count: int) -> Kernel:
+    """second = first, `count` bytes."""
+    module, f, operands, _ = _open()
+    module.declare("llvm.memcpy.p0.p0.i64", "void", [PTR, PTR, I64, "i1"])
+    source, target = operand(f, operands, 0), operand(f, operands, 1)
+    f.emit(f"call void @llvm.memcpy.p0.p0.i64({target}, {source}, i64 {count}, i1 false)")
+    f.return_void()
+    return make_kernel("copy_bytes", str(module))
+
+
+def store_and_wait(most_rounds: int) -> Kernel:
+    """first[0] = 1; then waits until second[0] is not zero, a bounded time; third[0] = whether it was."""
+    module, f, operands, _ = _open()
+    first, second, third = (operand(f, operands, number) for number in range(3))
+    f.emit(f"store atomic i64 1, ptr {first.ref} seq_cst, align 8")
+    head, step, end = f.fresh_label("head"), f.fresh_label("step"), f.fresh_label("end")
+    before = f.block
+    f.branch(head)
+    f.place_label(head)
+    round_ = f.open_phi(I64)
+    seen = f.instruction(f"load atomic i64, ptr {second.ref} seq_cst, align 8", I64)
+    going = f.bit_and(f.icmp("eq", seen, 0), f.icmp("slt", round_[0], most_rounds))
+    f.branch_if(going, step, end)
+    f.place_label(step)
+    following = f.binary("add", round_[0], 1)
+    f.close_phi(round_, (0, before), (following, step))
+    f.branch(head)
+    f.place_label(end)
+    f.store(f.cast("zext", f.icmp("ne", seen, 0), I64), third)
+    f.return_void()
+    return make_kernel("store_and_wait", str(module))
+
+
+def overrun(count: int) -> Kernel:
+    """Stores one float behind the `count` floats of its only operand."""
+    module, f, operands, _ = _open()
+    f.store(f.coerce(1.0, F32), element(f, operand(f, operands, 0), f.coerce(count, I64), F32))
+    f.return_void()
+    return make_kernel("overrun", str(module))
