@@ -9,8 +9,7 @@ import numpy as np
 
 from .dtypes import as_dtype
 from .numpy_scalars import NumpyScalars, widen
-from .operation import Collector, Dynamic, Operation, Tensor, TensorType, building_into
-from .program import clone_operation
+from .operation import Collector, Dynamic, Operation, Tensor, TensorType, building_into, infer_types
 
 _SCALARS = NumpyScalars()
 
@@ -78,8 +77,8 @@ def expand_composite(operation: Operation) -> tuple[list[Operation], tuple[Tenso
 
 def _evaluate_composite(operation: Operation, attributes: Mapping[str, Any], arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
     sources = [_source(array) for array in arrays]
-    known = clone_operation(operation, sources)
-    known.attributes.update(attributes)
+    types = infer_types(operation.definition, sources, attributes, operation.location)
+    known = Operation(operation.definition, sources, attributes, types, operation.name, operation.locations)
     operations, results = expand_composite(known)
     values = dict(zip(sources, arrays))
     for inner in operations:

@@ -88,12 +88,15 @@ class _Rewriting:
             result = _fit(result, root.output.type, item)
         self.replaced = True
         self._count_step(item, root)
+        self.uses[result] += 1  # by what is built here, until the result has the uses of the old one
         for built in builder.operations:
             self.uses.update(built.inputs)
+        self._release(root.inputs)
         for built in builder.operations:
             self._visit(built)
-        self._map(operation.outputs, [self.mapping.get(result, result)])
-        self._release(root.inputs)
+        final = self.mapping.get(result, result)
+        self._map(operation.outputs, [final])
+        self.uses[final] -= 1
         return True
 
     def _count_step(self, item: Rule, root: Operation) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from random_steps import STEPS
 
 from graphc import dtypes
 from graphc.errors import OpError
@@ -22,35 +23,28 @@ from graphc.operation import Operation, Tensor, apply
 from graphc.ops import constants
 from graphc.ops.state import ASSIGN, READ, VARIABLE
 from graphc.program import Program, build_program
-from random_steps import STEPS
 
 KINDS = (*["float32"] * 5, "float64", "int32", "int64", "bool")
 LARGEST_VALUE = 200.0
 LARGEST_SIZE = 2048  # elements of a tensor
-MARGIN = {"float16": 0.05, "bfloat16": 0.2, "float32": 1e-3, "float64": 1e-3}  # around a step, of the values before it
+MARGIN = 4.0  # tolerances between a value and the step of a discontinuous function
 ROUNDING = {"float16": 2e-2, "bfloat16": 1e-1, "float32": 2e-4, "float64": 1e-9}
 
 
 @dataclass
 class Example:
-    """A program, values of its parameters by key, and for each result how far it may be off (see `tolerance`)."""
+    """A program, values of its parameters by key, and for each result how far two ways of computing it may differ."""
 
     program: Program
     bindings: dict[str, np.ndarray]
-    scales: tuple[float, ...]
-
-
-def tolerance(dtype: dtypes.DType, scale: float) -> float:
-    """How far two ways of computing may differ where intermediate values are as large as `scale`."""
-    return ROUNDING.get(dtype.name, 0.0) * max(scale, 1.0)
+    tolerances: tuple[float, ...]
 
 
 def assert_same_results(example: Example, expected: Sequence[np.ndarray], found: Sequence[np.ndarray], what: str = "") -> None:
     """Compares the results of an example, fetches and then updates, in the types that they are declared with."""
-    for tensor, scale, want, got in zip(example.program.results, example.scales, expected, found, strict=True):
+    for tensor, bound, want, got in zip(example.program.results, example.tolerances, expected, found, strict=True):
         assert got.shape == want.shape and got.dtype == want.dtype, f"{what}: {tensor.name} is {got.dtype}{got.shape}"
         off = np.abs(np.asarray(got, np.float64) - np.asarray(want, np.float64))
-        bound = tolerance(tensor.dtype, scale)
         worst = off.max() if off.size else 0.0
         assert worst <= bound, f"{what}: {tensor.name} is off by {worst}, more than {bound}\n{example.program}"
 
@@ -65,7 +59,8 @@ class _Generator:
         self.random, self.kinds = random, kinds
         self.graph = Graph()
         self.values: dict[Tensor, np.ndarray] = {}
-        self.scales: dict[Tensor, float] = {}
+        self.scales: dict[Tensor, float] = {}  # the largest value on the way to a tensor
+        self.roundings: dict[Tensor, float] = {}  # of the coarsest type on the way
         self.pool: list[Tensor] = []  # what further operations are built on
         self.bindings: dict[str, np.ndarray] = {}
         self.variables: list[Tensor] = []
@@ -83,8 +78,8 @@ class _Generator:
             unused = self._unused()
             feeds = [t for t in self.values if t.operation.definition.name == "placeholder"]
             program = build_program(unused, writes, feeds)
-        scales = tuple(self.scales[t] for t in (*unused, *[write.inputs[1] for write in writes]))
-        return Example(program, self.bindings, scales)
+        results = (*unused, *[write.inputs[1] for write in writes])
+        return Example(program, self.bindings, tuple(self._tolerance(t) for t in results))
 
     # -- parameters and values
 
@@ -110,13 +105,12 @@ class _Generator:
             variable = apply(VARIABLE, [], key, dtype=dtype, shape=shape, key=key)
             tensor = apply(READ, [variable])
             self.variables.append(variable)
-            self.values[variable] = array
-            self.scales[variable] = 1.0
+            self._note(variable, array, [])
         else:
             tensor = constants.placeholder(dtype, shape, name=f"x{index}")
             key = tensor.name
         self.bindings[key] = array
-        self.values[tensor], self.scales[tensor] = array, 1.0
+        self._note(tensor, array, [])
         self.pool.append(tensor)
         self.evaluated = len(self.graph.get_operations())
 
@@ -142,11 +136,17 @@ class _Generator:
                 results = evaluate_operation(operation, arrays)
             except (OpError, ValueError, ZeroDivisionError):
                 return False
-            scale = max([self.scales[t] for t in operation.inputs], default=1.0)
             for tensor, array in zip(operation.outputs, results):
-                self.values[tensor] = array
-                self.scales[tensor] = max(scale, _largest(array))
+                self._note(tensor, array, operation.inputs)
         return True
+
+    def _note(self, tensor: Tensor, array: np.ndarray, inputs: Sequence[Tensor]) -> None:
+        self.values[tensor] = array
+        self.scales[tensor] = max([_largest(array), 1.0, *[self.scales[t] for t in inputs]])
+        self.roundings[tensor] = max([ROUNDING.get(tensor.dtype.name, 0.0), *[self.roundings[t] for t in inputs]])
+
+    def _tolerance(self, tensor: Tensor) -> float:
+        return self.roundings[tensor] * self.scales[tensor] if tensor.dtype.is_floating else 0.0
 
     def _is_plain(self, tensor: Tensor) -> bool:
         array = self.values[tensor]
@@ -181,7 +181,7 @@ class _Generator:
 
     def steps_are_clear(self, tensor: Tensor, distance: np.ndarray) -> bool:
         """Whether rounding cannot push a value over a step at the given distances."""
-        margin = MARGIN.get(tensor.dtype.name, 0.0) * max(self.scales[tensor], 1.0)
+        margin = MARGIN * self.roundings[tensor] * self.scales[tensor]
         return not tensor.dtype.is_floating or bool((distance > margin).all())
 
     # -- results

@@ -128,7 +128,7 @@ def _merge_operands(m: Match) -> Tensor | None:
             merged.append(part)
         else:
             merged[-1] = joined
-    return None if merged == list(m.root.inputs) else concat(merged, axis)
+    return None if len(merged) > 1 and merged == list(m.root.inputs) else concat(merged, axis)
 
 
 def _join_slices(a: Tensor, b: Tensor, axis: int) -> Tensor | None:

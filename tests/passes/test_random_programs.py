@@ -1,17 +1,15 @@
 """Random programs mean the same after every pass as before; a failure names the pass."""
 
-import warnings
 
 import numpy as np
 import pytest
 from random_programs import Example, assert_same_results, random_program
 
-from graphc.operation import Tensor, TensorType
+from graphc.parser import parse_program
 from graphc.passes.base import Context
 from graphc.passes.manager import run_pass
 from graphc.passes.pipeline import PASSES
 from graphc.passes.specialise import specialise
-from graphc.parser import parse_program
 from graphc.printer import print_program
 from graphc.program import Program
 from graphc.runtime.interpreter import interpret
