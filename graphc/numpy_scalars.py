@@ -6,32 +6,19 @@ place. Arrays of float16 and bfloat16 are computed with in float32, as native co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from functools import partialmethod
 from typing import Any
 
 import numpy as np
 
-from graphc import dtypes, errors, scalars
-from graphc.dtypes import DType, as_dtype
-from . import numpy_special
+from .dtypes import DType, as_dtype, int32
+from .errors import InvalidArgumentError
+from .numpy_special import digamma, erf, erfc, lgamma
+from .scalars import Typed, operand_type
 
 Array = np.ndarray
 Operand = Any  # an array or a Python number
-
-
-def evaluate_scalar(
-    scalar: Callable[..., Any], arrays: Sequence[Array], results: Sequence[DType], attributes: Mapping[str, Any] | None = None
-) -> list[Array]:
-    """The values of an `OpDef.scalar` on broadcast arrays, as arrays of the types `results`.
-
-    No NumPy warning leaves: infinities and NaN are results like others. Raises InvalidArgumentError for a division of integers
-    by zero and a negative power of integers.
-    """
-    with np.errstate(all="ignore"):
-        values = scalar(NumpyScalars(), *[widen(np.asarray(a)) for a in arrays], **(attributes or {}))
-        values = values if isinstance(values, tuple | list) else (values,)
-        return [np.asarray(value).astype(dtype.numpy) for value, dtype in zip(values, results)]
 
 
 def widen(array: Array) -> Array:
@@ -81,10 +68,10 @@ _FUNCTIONS: dict[str, Callable[..., Array]] = {
     "atanh": np.arctanh,
     "sigmoid": _sigmoid,
     "softplus": _softplus,
-    "erf": numpy_special.erf,
-    "erfc": numpy_special.erfc,
-    "lgamma": numpy_special.lgamma,
-    "digamma": numpy_special.digamma,
+    "erf": erf,
+    "erfc": erfc,
+    "lgamma": lgamma,
+    "digamma": digamma,
 }
 _DOUBLE = {name: _in_double(function) for name, function in _FUNCTIONS.items()}
 
@@ -97,9 +84,11 @@ _BITS = {
 
 
 class NumpyScalars:
-    """The vocabulary of `graphc.scalars.Scalars` on arrays, with broadcasting; see `evaluate_scalar` for calling it.
+    """The vocabulary of `graphc.scalars.Scalars` on arrays, with broadcasting.
 
-    Operands are arrays of the computed types (float32 in place of the 16-bit floats) and Python numbers.
+    Operands are Python numbers and arrays of the computed types: the caller applies `widen`, silences NumPy's floating-point
+    warnings and casts the results to the types that the operation declares, as `evaluate_operation` does. Raises
+    InvalidArgumentError for a division of integers by zero and a negative power of integers.
     """
 
     # -- operands
@@ -169,7 +158,7 @@ class NumpyScalars:
         if left.dtype.kind == "f":
             return _in_double(np.power)(left, right)
         if (right < 0).any():
-            raise errors.InvalidArgumentError("Integers to negative integer powers are not allowed")
+            raise InvalidArgumentError("Integers to negative integer powers are not allowed")
         return np.power(left, right)
 
     def neg(self, x: Array) -> Array:
@@ -304,10 +293,7 @@ class NumpyScalars:
 
 
 def _type_of(operation: str, *operands: Operand) -> DType:
-    return scalars.operand_type(operation, [_Dtyped(as_dtype(a.dtype)) for a in operands if hasattr(a, "dtype")])
-
-
-_Dtyped = scalars.Typed
+    return operand_type(operation, [Typed(as_dtype(a.dtype)) for a in operands if hasattr(a, "dtype")])
 
 
 def _number(value: int | float | bool, dtype: DType) -> Array:
@@ -336,7 +322,7 @@ def _floats(operation: str, *operands: Operand) -> list[Array]:
 def _float_to_integer(x: Array, dtype: DType) -> Array:
     """As TensorFlow on x86, see `Scalars.cast`."""
     if dtype.bits < 32:
-        return _float_to_integer(x, dtypes.int32).astype(dtype.numpy)
+        return _float_to_integer(x, int32).astype(dtype.numpy)
     bound = x.dtype.type(2.0 ** (dtype.bits - 1))
     signed = np.dtype(f"int{dtype.bits}")
     smallest = np.iinfo(signed).min
@@ -349,7 +335,7 @@ def _float_to_integer(x: Array, dtype: DType) -> Array:
 
 def _checked_divisor(divisor: Array) -> Array:
     if not divisor.all():
-        raise errors.InvalidArgumentError("Integer division by zero")
+        raise InvalidArgumentError("Integer division by zero")
     return divisor
 
 

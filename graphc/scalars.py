@@ -14,8 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
-from . import dtypes
-from .dtypes import DType
+from .dtypes import DType, bool_, float32
 
 V = TypeVar("V")
 Number = int | float | bool
@@ -278,7 +277,7 @@ class CostScalars:
 
     def unit_float(self, bits: Typed) -> Typed:
         self._spend("unit_float", bits.dtype)
-        return Typed(dtypes.float32)
+        return Typed(float32)
 
     def __getattr__(self, operation: str) -> Callable[..., Typed]:
         if operation.startswith("_") or operation not in _OPERATIONS:
@@ -287,7 +286,7 @@ class CostScalars:
         def count(*values: Typed | Number) -> Typed:
             dtype = operand_type(operation, values)
             self._spend(operation, dtype)
-            return Typed(dtypes.bool_) if operation in _PREDICATES else Typed(dtype)
+            return Typed(bool_) if operation in _PREDICATES else Typed(dtype)
 
         return count
 

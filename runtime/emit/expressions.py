@@ -10,8 +10,7 @@ from collections.abc import Callable
 from functools import partialmethod
 from typing import Any
 
-from graphc import dtypes, scalars
-from graphc.dtypes import DType
+from graphc.dtypes import DType, bool_, float16, float32, float64, int32, uint32
 from graphc.runtime.emit import math_pow
 from graphc.runtime.emit.function import I64, Function, Value, constant, vector_type
 from graphc.runtime.emit.math_builder import MathBuilder
@@ -27,6 +26,7 @@ from graphc.runtime.emit.vectors import (
     typed,
 )
 from graphc.runtime.schedule.machine import Machine
+from graphc.scalars import operand_type
 
 Lanes = TypedValue | int | float | bool
 
@@ -64,7 +64,9 @@ class VectorScalars:
         return typed(constant(value, register_type(dtype, lanes)), dtype)
 
     def _pair(self, operation: str, a: Lanes, b: Lanes) -> tuple[TypedValue, TypedValue, DType]:
-        dtype = scalars.operand_type(operation, (a, b))
+        if isinstance(a, TypedValue) and isinstance(b, TypedValue) and a.dtype is b.dtype and a.type == b.type:
+            return a, b, a.dtype
+        dtype = operand_type(operation, (a, b))
         lanes = max(v.lanes for v in (a, b) if isinstance(v, TypedValue))
         return self._widened(a, dtype, lanes), self._widened(b, dtype, lanes), dtype
 
@@ -101,9 +103,9 @@ class VectorScalars:
 
     def _round_to_16_bits(self, x: TypedValue, dtype: DType) -> TypedValue:
         """A float in a register with the precision of float16 or bfloat16."""
-        if x.dtype is not dtypes.float32:
-            x = self._resize_float(x, dtypes.float32)
-        if dtype is dtypes.float16:
+        if x.dtype is not float32:
+            x = self._resize_float(x, float32)
+        if dtype is float16:
             bits = float_to_half(self.function, self.machine, x)
         else:
             bits = float_to_bfloat(self.function, x)
@@ -124,7 +126,7 @@ class VectorScalars:
     def _float_to_integer(self, x: TypedValue, target: DType) -> TypedValue:
         f = self.function
         if target.bits < 32:
-            return self._resize_integer(self._float_to_integer(x, dtypes.int32), target)
+            return self._resize_integer(self._float_to_integer(x, int32), target)
         bound = 2.0 ** (target.bits - 1)
         integer = register_type(target, x.lanes)
         smallest = constant(-(1 << (target.bits - 1)), integer)
@@ -190,7 +192,7 @@ class VectorScalars:
         return typed(emit_function(self._math, "fmod", left, right), dtype)
 
     def _is_floating(self, a: Lanes, b: Lanes) -> bool:
-        return scalars.operand_type("division", (a, b)).is_floating
+        return operand_type("division", (a, b)).is_floating
 
     def _floor_division(self, a: Lanes, b: Lanes) -> tuple[TypedValue, TypedValue]:
         """Quotient and remainder, rounded towards minus infinity."""
@@ -239,7 +241,7 @@ class VectorScalars:
         if dtype.bits == 64:
             return f.binary("udiv" if dtype.is_unsigned else "sdiv", a, b)
         to_float, to_integer = ("uitofp", "fptoui") if dtype.is_unsigned else ("sitofp", "fptosi")
-        wide = dtypes.float64 if dtype.bits == 32 else dtypes.float32
+        wide = float64 if dtype.bits == 32 else float32
         type_ = register_type(wide, a.lanes)
         quotient = f.fdiv(f.cast(to_float, a, type_), f.cast(to_float, b, type_))
         return f.cast(to_integer, quotient, a.type)
@@ -291,7 +293,7 @@ class VectorScalars:
         return typed(f.select(f.icmp("sgt", x, 0), one, negative), x.dtype)
 
     def _extreme(self, operation: str, a: Lanes, b: Lanes) -> TypedValue:
-        dtype = scalars.operand_type(operation, (a, b))
+        dtype = operand_type(operation, (a, b))
         largest = operation == "maximum"
         if dtype.is_floating:
             return typed(extreme_float(self.function, a, b, largest), dtype)
@@ -370,9 +372,9 @@ class VectorScalars:
     def _compare(self, operation: str, a: Lanes, b: Lanes) -> TypedValue:
         left, right, dtype = self._pair(operation, a, b)
         if dtype.is_floating:
-            return typed(self.function.fcmp("une" if operation == "ne" else "o" + operation, left, right), dtypes.bool_)
+            return typed(self.function.fcmp("une" if operation == "ne" else "o" + operation, left, right), bool_)
         sign = "" if operation in ("eq", "ne") else "u" if dtype.is_unsigned or dtype.is_bool else "s"
-        return typed(self.function.icmp(sign + operation, left, right), dtypes.bool_)
+        return typed(self.function.icmp(sign + operation, left, right), bool_)
 
     eq = partialmethod(_compare, "eq")
     ne = partialmethod(_compare, "ne")
@@ -383,15 +385,15 @@ class VectorScalars:
 
     def is_nan(self, x: Lanes) -> TypedValue:
         x = self._only("is_nan", x, floating=True)
-        return typed(self.function.fcmp("uno", x, x), dtypes.bool_)
+        return typed(self.function.fcmp("uno", x, x), bool_)
 
     def is_inf(self, x: Lanes) -> TypedValue:
         x = self._only("is_inf", x, floating=True)
-        return typed(self.function.fcmp("oeq", self.function.fabs(x), float("inf")), dtypes.bool_)
+        return typed(self.function.fcmp("oeq", self.function.fabs(x), float("inf")), bool_)
 
     def is_finite(self, x: Lanes) -> TypedValue:
         x = self._only("is_finite", x, floating=True)
-        return typed(self.function.fcmp("olt", self.function.fabs(x), float("inf")), dtypes.bool_)
+        return typed(self.function.fcmp("olt", self.function.fabs(x), float("inf")), bool_)
 
     def _bits(self, operation: str, opcode: str, a: Lanes, b: Lanes) -> TypedValue:
         left, right, dtype = self._pair(operation, a, b)
@@ -428,7 +430,7 @@ class VectorScalars:
 
     def mul_high(self, a: Lanes, b: Lanes) -> TypedValue:
         left, right, dtype = self._pair("mul_high", a, b)
-        if dtype is not dtypes.uint32:
+        if dtype is not uint32:
             raise TypeError(f"mul_high of {dtype.name}")
         f, wide = self.function, vector_type(I64, left.lanes)
         product = f.binary("mul", f.cast("zext", left, wide), f.cast("zext", right, wide))
@@ -437,4 +439,4 @@ class VectorScalars:
     def unit_float(self, bits: Lanes) -> TypedValue:
         bits, f = self._only("unit_float", bits), self.function
         mantissa = f.bit_or(f.bit_and(bits, 0x7FFFFF), 0x3F800000)
-        return typed(f.fsub(f.floats(mantissa), 1.0), dtypes.float32)
+        return typed(f.fsub(f.floats(mantissa), 1.0), float32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 from graphc.runtime.emit.function import (
     BITS,
@@ -158,10 +159,10 @@ class MathBuilder:
         """table[index mod len(table)] in each of 16 lanes; 16 or 32 float32 that stay in registers."""
         f = self.function
         type_ = vector_type(F32, 16)
-        low = vector_constant(table[:16], F32)
+        low = _table_half(tuple(table[:16]))
         if len(table) == 16:
             return f.intrinsic("llvm.x86.avx512.permvar.sf.512", type_, [low, index])
-        high = vector_constant(table[16:], F32)
+        high = _table_half(tuple(table[16:]))
         return f.intrinsic("llvm.x86.avx512.vpermi2var.ps.512", type_, [low, index, high])
 
     def interval_index(self, a: Value, intervals_per_unit: float) -> Value:
@@ -213,6 +214,11 @@ class MathBuilder:
 
     def in_single(self, x: Value) -> Value:
         return self.function.cast("fptrunc", x, vector_type(F32, x.lanes))
+
+
+@lru_cache(maxsize=256)
+def _table_half(values: tuple[float, ...]) -> Value:
+    return vector_constant(values, F32)
 
 
 def _define_lane_loop(module: Module, helper: str, name: str, element: str, lanes: int, arity: int) -> None:

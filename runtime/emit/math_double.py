@@ -10,7 +10,9 @@ from graphc.runtime.emit.math_builder import ROUNDING_SHIFT, MathBuilder
 
 INFINITY = float("inf")
 LN2 = 0.6931471805599453
-HALF_PI_HIGH, HALF_PI_LOW = 1.5707963267948966, 6.123233995736766e-17
+HALF_PI = (1.5707963267948966, 6.123233995736766e-17)
+HALF_PI_WITHOUT_FMA = (1.5707963267341256, 6.077100506303966e-11)  # of 33 bits, so that products are exact
+LIMIT, LIMIT_WITHOUT_FMA = 1e9, 1e5
 TWO_OVER_PI = 0.6366197723675814
 # log((1 + s) / (1 - s)) = 2 s + s**3 r(s**2) for mantissas in [0.75, 1.5)
 LOG_RATIO = (
@@ -54,10 +56,11 @@ def exp2(m: MathBuilder, t: Value) -> Value:
 
 
 def sine_and_cosine(m: MathBuilder, x: Value) -> tuple[Value, Value, Value]:
-    """Number of quarter turns (its low bits), and sine and cosine of the rest, for abs(x) <= 1e9."""
+    """Number of quarter turns (its low bits), and sine and cosine of the rest, for abs(x) below the limit."""
     f = m.function
     n, shifted = m.round_to_integer(x, TWO_OVER_PI)
-    r = m.fma(n, -HALF_PI_LOW, m.fma(n, -HALF_PI_HIGH, x))
+    high, low = HALF_PI if m.machine.has_fma else HALF_PI_WITHOUT_FMA
+    r = m.fma(n, -low, m.fma(n, -high, x))
     z = f.fmul(r, r)
     sine = m.fma(f.fmul(r, z), m.horner(z, SINE), r)
     cosine = m.fma(z, m.horner(z, COSINE), 1.0)
@@ -71,7 +74,8 @@ def tan(m: MathBuilder, x: Value) -> Value:
     odd = f.icmp("ne", f.bit_and(turns, 1), 0)
     value = f.fdiv(f.select(odd, cosine, sine), f.select(odd, f.fneg(sine), cosine))
     common = f.select(f.fcmp("oeq", x, 0.0), x, m.in_single(value))
-    return m.unless_any(f.fcmp("uge", f.fabs(x), 1e9), common, lambda: m.call_lanes("tanf", x))
+    limit = LIMIT if m.machine.has_fma else LIMIT_WITHOUT_FMA
+    return m.unless_any(f.fcmp("uge", f.fabs(x), limit), common, lambda: m.call_lanes("tanf", x))
 
 
 def acosh(m: MathBuilder, x: Value) -> Value:

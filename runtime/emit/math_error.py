@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from graphc import numpy_special
+from graphc.numpy_special import ERF_NEAR, ERFC_CENTRE, ERFC_LIMIT, ERFC_SCALED
 from graphc.runtime.emit import math_tables
 from graphc.runtime.emit.function import F32, Value, element_of
 from graphc.runtime.emit.math_builder import MathBuilder
@@ -41,11 +41,11 @@ SINGLE = ErrorFunction(
     limit=10.06,
 )  # fmt: skip
 DOUBLE = ErrorFunction(
-    near=numpy_special.ERF_NEAR,
+    near=ERF_NEAR,
     near_limit=1.0,
-    centre=numpy_special.ERFC_CENTRE,
-    scaled=numpy_special.ERFC_SCALED,
-    limit=numpy_special.ERFC_LIMIT,
+    centre=ERFC_CENTRE,
+    scaled=ERFC_SCALED,
+    limit=ERFC_LIMIT,
 )
 # log(erfc(a)) for a in [0.925, 3.93], float32
 ERF_FAR = (-0.0002070229093078524, -1.1276273727416992, -0.6372657418251038, -0.10385643690824509, 0.022189833223819733,

@@ -36,6 +36,7 @@ BOTH: dict[str, Emitter] = {
     "sin": math_trigonometry.sin,
     "cos": math_trigonometry.cos,
     "digamma": math_special.digamma,
+    "fmod": math_reciprocal.remainder,
 }
 SINGLE: dict[str, Emitter] = BOTH | {
     "tan": math_double.tan,

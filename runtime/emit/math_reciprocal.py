@@ -1,4 +1,4 @@
-"""Reciprocal square root and quotients by estimates where the machine has them."""
+"""Reciprocal square root, quotients and remainders."""
 
 from __future__ import annotations
 
@@ -24,3 +24,23 @@ def quotient_estimate(m: MathBuilder, a: Value, d: Value) -> tuple[Value, Value]
     else:
         inverse = f.fdiv(1.0, d)
     return f.fmul(a, inverse), inverse
+
+
+def remainder(m: MathBuilder, x: Value, y: Value) -> Value:
+    """x - y trunc(x / y), exactly, as C's fmod.
+
+    A rounded quotient below 2**22 is at most one too large, and one fused operation gives the remainder without error; lanes
+    with larger quotients, infinities or NaN go to the C library.
+    """
+    f = m.function
+    single = element_of(x.type) == F32
+    name = "fmodf" if single else "fmod"
+    if not m.machine.has_fma:
+        return m.call_lanes(name, x, y)
+    a, b = f.fabs(x), f.fabs(y)
+    quotient = f.fdiv(a, b)
+    rest = m.negated_product_plus(f.trunc_float(quotient), b, a)
+    rest = f.select(f.fcmp("olt", rest, 0.0), f.fadd(rest, b), rest)
+    common = f.copysign(rest, x)
+    rare = f.bit_or(f.fcmp("uge", quotient, 2.0**22), f.fcmp("uno", rest, rest))
+    return m.unless_any(rare, common, lambda: m.call_lanes(name, x, y))

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from graphc.runtime.emit.function import F32, Value, element_of
+from graphc.runtime.emit import math_double
+from graphc.runtime.emit.function import BITS, F32, Value, element_of
 from graphc.runtime.emit.math_builder import MathBuilder
 
 
@@ -20,7 +21,6 @@ class Reduction:
     sine: tuple[float, ...]
     cosine: tuple[float, ...]
     limit: float
-    sign_shift: int  # brings bit 1 to the sign
     suffix: str  # of the functions of the C library
 
 
@@ -30,7 +30,6 @@ SINGLE = Reduction(
     sine=(-0.16666655242443085, 0.008332189172506332, -0.0001951828453456983),
     cosine=(0.04166664555668831, -0.0013887309469282627, 2.4432327336398885e-05),
     limit=100000.0,
-    sign_shift=30,
     suffix="f",
 )
 DOUBLE = Reduction(
@@ -45,9 +44,11 @@ DOUBLE = Reduction(
         -1.1358732743887792e-11,
     ),
     limit=100000.0,
-    sign_shift=62,
     suffix="",
 )  # fmt: skip
+
+# Parts for float64 with so few bits that their products are exact; float32 then goes by way of float64.
+HALF_PI_WITHOUT_FMA = (1.5707963267341256, 6.077100506303966e-11, 2.0222662487959506e-21)
 
 
 def sin(m: MathBuilder, x: Value) -> Value:
@@ -63,19 +64,37 @@ def cos(m: MathBuilder, x: Value) -> Value:
 def _sine(m: MathBuilder, x: Value, quadrant: int, name: str) -> Value:
     """sin(x + quadrant * pi / 2)."""
     f = m.function
-    constants = SINGLE if element_of(x.type) == F32 else DOUBLE
-    n, shifted = m.round_to_integer(x, constants.two_over_pi)
-    r = x
-    for part in constants.half_pi:
-        r = m.fma(n, -part, r)
-    turns = f.bits(shifted)
+    single = element_of(x.type) == F32
+    constants = SINGLE if single else DOUBLE
+    if single and not m.machine.has_fma:
+        turns, sine, cosine = math_double.sine_and_cosine(m, m.in_double(x))
+    else:
+        turns, sine, cosine = _reduced(m, x, constants)
     if quadrant:
         turns = f.binary("add", turns, quadrant)
+    common = _turned(m, turns, sine, cosine)
+    if common.type != x.type:
+        common = m.in_single(common)
+    rare = f.fcmp("uge", f.fabs(x), constants.limit)
+    return m.unless_any(rare, common, lambda: m.call_lanes(name + constants.suffix, x))
+
+
+def _reduced(m: MathBuilder, x: Value, constants: Reduction) -> tuple[Value, Value, Value]:
+    """Number of quarter turns (its low bits), and sine and cosine of the rest."""
+    f = m.function
+    n, shifted = m.round_to_integer(x, constants.two_over_pi)
+    r = x
+    for part in constants.half_pi if m.machine.has_fma else HALF_PI_WITHOUT_FMA:
+        r = m.fma(n, -part, r)
     square = f.fmul(r, r)
     sine = m.fma(f.fmul(square, r), m.horner(square, constants.sine), r)
     cosine = m.fma(f.fmul(square, square), m.horner(square, constants.cosine), m.fma(square, -0.5, 1.0))
+    return f.bits(shifted), sine, cosine
+
+
+def _turned(m: MathBuilder, turns: Value, sine: Value, cosine: Value) -> Value:
+    """The sine after a number of quarter turns."""
+    f = m.function
     odd = f.icmp("ne", f.bit_and(turns, 1), 0)
     chosen = f.bits(f.select(odd, cosine, sine))
-    common = f.floats(f.bit_xor(chosen, f.shl(f.bit_and(turns, 2), constants.sign_shift)))
-    rare = f.fcmp("uge", f.fabs(x), constants.limit)
-    return m.unless_any(rare, common, lambda: m.call_lanes(name + constants.suffix, x))
+    return f.floats(f.bit_xor(chosen, f.shl(f.bit_and(turns, 2), BITS[element_of(turns.type)] - 2)))

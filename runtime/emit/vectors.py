@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from graphc import dtypes
-from graphc.dtypes import DType
+from graphc.dtypes import DType, bfloat16, bool_, float16
 from graphc.runtime.emit.function import (
     F16,
     F32,
@@ -123,9 +122,9 @@ def from_memory(function: Function, machine: Machine, raw: Value, dtype: DType) 
     """A loaded vector as it is computed with."""
     if dtype.is_bool:
         return typed(function.icmp("ne", raw, 0), dtype)
-    if dtype is dtypes.float16:
+    if dtype is float16:
         return typed(half_to_float(function, machine, raw), dtype)
-    if dtype is dtypes.bfloat16:
+    if dtype is bfloat16:
         return typed(bfloat_to_float(function, raw), dtype)
     return typed(raw, dtype)
 
@@ -134,9 +133,9 @@ def to_memory(function: Function, machine: Machine, value: Value, dtype: DType) 
     """A computed vector as it is stored."""
     if dtype.is_bool:
         return function.cast("zext", value, vector_type(I8, value.lanes))
-    if dtype is dtypes.float16:
+    if dtype is float16:
         return float_to_half(function, machine, value)
-    if dtype is dtypes.bfloat16:
+    if dtype is bfloat16:
         return float_to_bfloat(function, value)
     return value
 
@@ -340,7 +339,7 @@ def reduce_chains(function: Function, kind: str, value: TypedValue) -> TypedValu
 
 def any_lane(function: Function, condition: Value) -> Value:
     """A scalar i1: whether the condition holds in any lane of any chain."""
-    everything = reduce_chains(function, "any", typed(condition, dtypes.bool_))
+    everything = reduce_chains(function, "any", typed(condition, bool_))
     return reduce_lanes(function, "any", everything)
 
 
