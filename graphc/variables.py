@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import numpy as np
+
 from .collections import GraphKeys
-from .dtypes import DType, as_dtype
+from .dtypes import DType, as_dtype, string
 from .graph import Graph, get_default_graph
-from .operation import DEFAULT_SESSIONS, Operation, Tensor, apply
+from .operation import DEFAULT_SESSIONS, OpDef, Operation, Tensor, TensorType, apply, define
 from .operators import Operand
 from .ops.constants import convert_to_tensor
+from .ops.grouping import group
 from .ops.state import ASSIGN, ASSIGN_ADD, ASSIGN_SUB, INITIALIZED_VALUE, IS_INITIALIZED, READ, VARIABLE
 from .scopes import graph_of, init_scope, name_scope
 from .shapes import TensorShape, as_shape
@@ -286,10 +289,33 @@ def is_variable_initialized(variable: Variable) -> Tensor:
     return apply(IS_INITIALIZED, [variable._as_graph_element()])
 
 
+def _list_uninitialized(operation: Operation, *initialized: np.ndarray) -> np.ndarray:
+    names = operation.attributes["names"]
+    return np.array([name.encode() for name, held in zip(names, initialized) if not held], object)
+
+
+UNINITIALIZED_NAMES = define(
+    OpDef(
+        "uninitialized_names",
+        infer=lambda types, names: TensorType(string, (None,)),
+        attributes={"names": tuple},
+        differentiable=False,
+        host=_list_uninitialized,
+    )
+)
+
+
+def report_uninitialized_variables(var_list: Iterable[Variable] | None = None,
+                                   name: str = "report_uninitialized_variables") -> Tensor:  # fmt: skip
+    """The names of the variables (all global and local ones by default) without value when the run begins: strings."""
+    variables = list(var_list) if var_list is not None else [*global_variables(), *local_variables()]
+    with name_scope(name):
+        flags = [is_variable_initialized(variable) for variable in variables]
+        return apply(UNINITIALIZED_NAMES, flags, names=tuple(variable.op.name for variable in variables))
+
+
 def variables_initializer(var_list: Iterable[Variable], name: str = "init") -> Operation:
     """An operation that initialises the variables."""
-    from .ops.grouping import group
-
     return group(*[variable.initializer for variable in var_list], name=name)
 
 
@@ -352,5 +378,5 @@ __all__ = [
     "Variable", "assign", "assign_add", "assign_sub", "is_variable_initialized", "variables_initializer",
     "global_variables_initializer", "local_variables_initializer", "initialize_all_variables",
     "initialize_local_variables", "initialize_variables", "global_variables", "all_variables", "local_variables",
-    "model_variables", "trainable_variables", "moving_average_variables",
+    "model_variables", "trainable_variables", "moving_average_variables", "report_uninitialized_variables",
 ]  # fmt: skip

@@ -10,7 +10,7 @@ from ..operation import Tensor
 from ..ops.compare import equal, less_equal, where
 from ..ops.constants import convert_to_tensor
 from ..ops.conversion import cast
-from ..ops.elementwise import ceil, cos, exp, floor, minimum, multiply, pow
+from ..ops.elementwise import ceil, cos, exp, floor, log, minimum, multiply, pow
 from ..scopes import name_scope
 
 
@@ -103,6 +103,26 @@ def cosine_decay(learning_rate: Any, global_step: Any, decay_steps: Any, alpha: 
         return rate * ((1 - alpha) * wave + alpha)
 
 
+def cosine_decay_restarts(
+    learning_rate: Any, global_step: Any, first_decay_steps: Any, t_mul: Any = 2.0, m_mul: Any = 1.0, alpha: Any = 0.0,
+    name: str | None = None,
+) -> Tensor:  # fmt: skip
+    """Cosine decay that begins anew whenever it ends: each period `t_mul` times as long, from `m_mul` times the height."""
+    with name_scope(name, "SGDRDecay", [learning_rate, global_step]):
+        rate = _learning_rate(learning_rate, global_step)
+        growth, height = _as(t_mul, rate), _as(m_mul, rate)
+        share = _as(global_step, rate) / _as(first_decay_steps, rate)
+        if t_mul == 1.0:
+            period = floor(share)
+            share = share - period
+        else:
+            period = floor(log(1 - share * (1 - growth)) / log(growth))
+            power = pow(growth, period)
+            share = (share - (1 - power) / (1 - growth)) / power
+        wave = 0.5 * pow(height, period) * (1 + cos(math.pi * share))
+        return rate * ((1 - alpha) * wave + alpha)
+
+
 def linear_cosine_decay(
     learning_rate: Any, global_step: Any, decay_steps: Any, num_periods: Any = 0.5, alpha: Any = 0.0, beta: Any = 0.001,
     name: str | None = None,
@@ -117,6 +137,6 @@ def linear_cosine_decay(
 
 
 __all__ = [
-    "cosine_decay", "exponential_decay", "inverse_time_decay", "linear_cosine_decay", "natural_exp_decay",
-    "piecewise_constant", "polynomial_decay",
+    "cosine_decay", "cosine_decay_restarts", "exponential_decay", "inverse_time_decay", "linear_cosine_decay",
+    "natural_exp_decay", "piecewise_constant", "polynomial_decay",
 ]  # fmt: skip

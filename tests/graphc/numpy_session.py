@@ -1,39 +1,20 @@
-"""A session for tests of the language: programs are specialised and differentiated, then run in NumPy."""
+"""Sessions that run in NumPy, for tests of the language."""
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
 from graphc.graph import Graph, get_default_graph
-from graphc.operation import TensorType
-from graphc.passes.base import Context
-from graphc.passes.expand_gradients import ExpandGradients
-from graphc.passes.specialise import NeedsValues as PassNeedsValues
-from graphc.passes.specialise import specialise
-from graphc.program import Program
-from graphc.runtime.backends import InterpretedProgram, NeedsValues
 from graphc.runtime.session import Session
 
 
-class DifferentiatingBackend:
-    """Runs programs in NumPy, their gradients expanded."""
-
-    name = "numpy"
-
-    def compile(self, program: Program, shapes: Mapping, known: Mapping) -> InterpretedProgram:
-        types = {p.key: TensorType(p.tensor.dtype, shapes[p.tensor]) for p in program.parameters if p.tensor in shapes}
-        try:
-            special = specialise(program, types, known)
-        except PassNeedsValues as needed:
-            raise NeedsValues(needed.values, needed.shapes) from None
-        return InterpretedProgram(ExpandGradients().run(special, Context(verify=False)))
-
-
 def numpy_session(graph: Graph | None = None) -> Session:
-    session = Session(graph=graph if graph is not None else get_default_graph())
-    session._backend = DifferentiatingBackend()
-    return session
+    """A session that runs programs operation by operation, specialised and differentiated, but not optimised."""
+    with mock.patch.dict(os.environ, {"GRAPHC_BACKEND": "interpreter"}):
+        return Session(graph=graph if graph is not None else get_default_graph())
 
 
 def evaluate(fetches: Any, feeds: Mapping | None = None, initializer: Any = None) -> Any:
