@@ -12,14 +12,23 @@ import ctypes
 import mmap
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from graphc.runtime.emit.function import F32, I64, PTR, Function, Module, vector_type
 from graphc.runtime.jit.engine import load_kernels, load_routines
 from graphc.runtime.jit.target import compile_object
-from graphc.runtime.kernel import Kernel
+from graphc.runtime.kernel import ENTRY, Kernel, make_kernel
 from graphc.runtime.kernels.contraction import ContractionOptions, dense_contraction
+from graphc.runtime.kernels.convolution import Convolution
+from graphc.runtime.kernels.convolution_kernels import (
+    build_convolution,
+    build_convolution_filter_gradient,
+    build_convolution_input_gradient,
+)
 from graphc.runtime.kernels.gemm import build_contraction
+from graphc.runtime.kernels.sequence import KernelSequence
 from graphc.runtime.schedule.machine import host_machine
 
 REPEAT = """
@@ -87,6 +96,11 @@ def aligned(shape: Sequence[int], dtype: type = np.float32) -> np.ndarray:
     return raw[start : start + size].view(dtype).reshape(shape)
 
 
+def sequence_seconds(sequence: KernelSequence, arrays: Sequence[np.ndarray]) -> float:
+    everything = [*arrays, *(aligned((size,), np.uint8) for size in sequence.temporaries)]
+    return sum(seconds(step.kernel, [everything[i] for i in step.operands]) for step in sequence.steps)
+
+
 def seconds(kernel: Kernel, arrays: Sequence[np.ndarray], rounds: int = 15, block: float = 0.003) -> float:
     """The least time of one run of all chunks, over several blocks of runs."""
     repeat = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)(
@@ -111,13 +125,30 @@ def seconds(kernel: Kernel, arrays: Sequence[np.ndarray], rounds: int = 15, bloc
     return min(samples)
 
 
+def measured_peak() -> float:
+    """GFLOP/s of fused multiply-adds on registers alone, now: clocks change with what else the machine does."""
+    machine, chains, steps = host_machine(), 16, 1000
+    module = Module()
+    function = Function(module, ENTRY, [("operands", PTR), ("chunk", I64)])
+    type_ = vector_type(F32, machine.lanes(32))
+    place = function.load(function.arguments[0], PTR)
+    values = [function.load(function.offset(place, i * machine.lanes(32), F32), type_) for i in range(chains)]
+    factor = values[0]
+    totals = function.loop(0, steps, 1, values, lambda _, v: [function.fma(factor, x, x) for x in v])
+    for i, total in enumerate(totals):
+        function.store(total, function.offset(place, i * machine.lanes(32), F32))
+    function.return_void()
+    kernel = make_kernel("peak", str(module), flops=2 * chains * steps * machine.lanes(32))
+    return kernel.flops / seconds(kernel, [aligned((chains * machine.lanes(32),))]) / 1e9
+
+
 def report(name: str, kernel: Kernel, took: float, build: float, schedule: bool) -> None:
     start = time.perf_counter()
     compile_object(kernel.text, host_machine())
     compiled = time.perf_counter() - start
-    rate = kernel.flops / took / 1e9
+    rate, peak = kernel.flops / took / 1e9, measured_peak()
     print(
-        f"{name:28} {rate:7.1f} GFLOP/s {took * 1e6:10.2f} us   text {len(kernel.text) / 1000:6.1f} kB, "
+        f"{name:42} {rate:7.1f} GFLOP/s of {peak:5.1f} ({rate / peak:4.0%}) {took * 1e6:10.2f} us   text {len(kernel.text) / 1000:6.1f} kB, "
         f"built {build * 1e3:5.1f} ms, compiled {compiled * 1e3:6.1f} ms"
     )
     if schedule:
@@ -142,6 +173,49 @@ def products(cases: Iterable[tuple[int, int, int, str, int]], select: str, sched
         report(name, kernel, seconds(kernel, [a, b, aligned((batch, rows * columns))]), build, schedule)
 
 
+CONVOLUTIONS = {
+    "32x28x28x1->32 3x3": Convolution(32, 28, 28, 1, 3, 3, 32),
+    "32x13x13x32->64 3x3": Convolution(32, 13, 13, 32, 3, 3, 64),
+    "32x5x5x64->64 3x3": Convolution(32, 5, 5, 64, 3, 3, 64),
+    "1x56x56x64->64 3x3 same": Convolution(1, 56, 56, 64, 3, 3, 64, padding=(1, 1, 1, 1)),
+    "1x28x28x128->128 3x3 same": Convolution(1, 28, 28, 128, 3, 3, 128, padding=(1, 1, 1, 1)),
+    "1x14x14x256->256 3x3 same": Convolution(1, 14, 14, 256, 3, 3, 256, padding=(1, 1, 1, 1)),
+    "1x56x56x64->128 3x3 /2": Convolution(1, 56, 56, 64, 3, 3, 128, (2, 2), (1, 1, 1, 1)),
+    "1x56x56x64->256 1x1": Convolution(1, 56, 56, 64, 1, 1, 256),
+    "1x28x28x256->128 1x1": Convolution(1, 28, 28, 256, 1, 1, 128),
+    "8x56x56x64->64 3x3 same": Convolution(8, 56, 56, 64, 3, 3, 64, padding=(1, 1, 1, 1)),
+    "32x7x7x128->128 3x3 same": Convolution(32, 7, 7, 128, 3, 3, 128, padding=(1, 1, 1, 1)),
+    "1x224x224x3->64 7x7 /2": Convolution(1, 224, 224, 3, 7, 7, 64, (2, 2), (2, 3, 2, 3)),
+}
+
+
+def convolutions(select: str, schedule: bool) -> None:
+    machine = host_machine()
+    for name, c in CONVOLUTIONS.items():
+        if select not in name:
+            continue
+        rng = np.random.default_rng(0)
+        shapes = {
+            "images": (c.images, c.height, c.width, c.channels),
+            "filter": (c.kernel_height, c.kernel_width, c.channels, c.filters),
+            "result": (c.images, c.result_height, c.result_width, c.filters),
+        }
+        arrays = {key: aligned(shape) for key, shape in shapes.items()}
+        for array in arrays.values():
+            array[...] = rng.standard_normal(array.shape)
+        for what, build, (first, second, result) in (
+            ("forward", build_convolution, ("images", "filter", "result")),
+            ("input gradient", build_convolution_input_gradient, ("result", "filter", "images")),
+            ("filter gradient", build_convolution_filter_gradient, ("images", "result", "filter")),
+        ):
+            start = time.perf_counter()
+            sequence = build(c, machine, 1)
+            built = time.perf_counter() - start
+            took = sequence_seconds(sequence, [arrays[first], arrays[second], aligned(shapes[result])])
+            main_kernel = replace(sequence.steps[-1].kernel, flops=c.flops)
+            report(f"{name} {what}", main_kernel, took, built, schedule)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", nargs="?", default="all", choices=["all", "gemm", "conv", "bf16"])
@@ -150,6 +224,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.what in ("all", "gemm"):
         products(SQUARES + NETWORKS, arguments.select, arguments.schedule)
+    if arguments.what in ("all", "conv"):
+        convolutions(arguments.select, arguments.schedule)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ from graphc.runtime.kernels.contraction import Contraction
 from graphc.runtime.kernels.convolution import Convolution, gradient_axes
 from graphc.runtime.kernels.convolution_direct import DirectConvolution
 from graphc.runtime.kernels.convolution_filter import FilterTurning, turned_layouts
+from graphc.runtime.kernels.convolution_gradient import FilterGradient
+from graphc.runtime.kernels.convolution_gradient_plan import plan_filter_gradient
 from graphc.runtime.kernels.convolution_plan import DirectProblem, plan_direct
 from graphc.runtime.kernels.convolution_tiles import FilterLayout
 from graphc.runtime.kernels.gemm import build_contraction
@@ -110,6 +112,40 @@ def build_convolution_input_gradient(
     )
     steps = (SequenceStep(turning, (1, count)), SequenceStep(kernel, (0, count, *range(2, count))))
     return KernelSequence(count, steps, (elements * c.dtype.compute.size,))
+
+
+def build_convolution_filter_gradient(
+    convolution: Convolution, machine: Machine, threads: int, epilogue: Epilogue | None = None
+) -> KernelSequence:
+    """[images, gradient of the result, gradient of the filter]; an epilogue's rows are (tap row, tap column, channel)."""
+    c = convolution
+    ending = epilogue or StoreEpilogue(c.dtype, c.filters)
+    count = 2 + ending.operand_count
+    product = _as_product(c)
+    if product is not None or c.pixels * c.depth * c.filters == 0:
+        pixels, rows = product or (0, c.depth)
+        contraction = Contraction(rows, c.filters, pixels, 1, rows, c.filters, 1, c.filters, dtype=c.dtype)
+        return single(build_contraction(contraction, machine, threads, epilogue), count)
+    plan = plan_filter_gradient(c, machine, threads)
+    module = Module()
+    gradient = FilterGradient(module, c, machine, plan, ending)
+    gradient.emit_products()
+    kernel = make_kernel(
+        "convolution_filter_gradient",
+        str(module),
+        chunks=gradient.chunks,
+        workspace=gradient.workspace,
+        schedule=str(plan),
+        flops=c.flops,
+        bytes_moved=c.bytes_moved,
+    )
+    if plan.groups == 1:
+        return single(kernel, count)
+    module = Module()
+    FilterGradient(module, c, machine, plan, ending).emit_sum_of_groups()
+    total = make_kernel("sum_of_groups", str(module), bytes_moved=plan.groups * gradient.group_bytes)
+    steps = (SequenceStep(kernel, (0, 1, count)), SequenceStep(total, (count, count, *range(2, count))))
+    return KernelSequence(count, steps, (plan.groups * gradient.group_bytes,))
 
 
 def _is_pointwise(c: Convolution) -> bool:

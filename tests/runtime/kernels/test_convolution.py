@@ -11,7 +11,11 @@ from kernel_running import guarded, guarded_copy, machines, run_sequence
 
 from graphc import dtypes
 from graphc.runtime.kernels.convolution import Convolution, forward_axis, gradient_axes
-from graphc.runtime.kernels.convolution_kernels import build_convolution, build_convolution_input_gradient
+from graphc.runtime.kernels.convolution_kernels import (
+    build_convolution,
+    build_convolution_filter_gradient,
+    build_convolution_input_gradient,
+)
 
 MACHINES = machines()
 F32 = dtypes.float32
@@ -118,7 +122,16 @@ def check_input_gradient(c: Convolution, seed: int, machine, threads: int) -> np
     return result.copy()
 
 
-KINDS = {"forward": check_forward, "input": check_input_gradient}
+def check_filter_gradient(c: Convolution, seed: int, machine, threads: int) -> np.ndarray:
+    images, filters, gradient = arrays(c, seed)
+    result = guarded(filters.shape, c.dtype.numpy, bool(seed % 2))
+    run_sequence(build_convolution_filter_gradient(c, machine, threads), [images, gradient, result], machine)
+    scale = filter_gradient(c, abs(images), abs(gradient))
+    check(result, filter_gradient(c, images, gradient), scale, c, "filter gradient")
+    return result.copy()
+
+
+KINDS = {"forward": check_forward, "input": check_input_gradient, "filter": check_filter_gradient}
 
 
 def fuzz(kind: str, first: int, count: int, largest: int) -> None:
