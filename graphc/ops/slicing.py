@@ -257,7 +257,8 @@ def pad(
         raise ValueError(f"Unknown padding mode: {mode}")
     filler = static_value(convert_to_tensor(constant_values)) if is_tensor(constant_values) else constant_values
     if not isinstance(filler, Dynamic):
-        return apply(PAD, [source], name or "Pad", paddings=pairs, value=as_array(filler, source.dtype).item())
+        value = bool(filler) if source.dtype.is_bool else as_array(filler, source.dtype).item()
+        return apply(PAD, [source], name or "Pad", paddings=pairs, value=value)
     inside = apply(PAD, [apply(DEFINITIONS["ones_like"], [source], dtype=_bool())], paddings=pairs, value=False)
     return apply(
         DEFINITIONS["select"], [inside, apply(PAD, [source], paddings=pairs, value=0), convert_to_tensor(constant_values)], name
