@@ -48,6 +48,9 @@ class RegionBuilder:
                 pending += operation.inputs
             else:
                 pending += self._read_from_outside(operation, region)
+        for region in set(self.region_of.values()):
+            for operation in region.copies:
+                pending += self._read_from_outside(operation, region)
         while pending:
             tensor = pending.pop()
             if tensor in wanted:
@@ -70,7 +73,7 @@ class RegionBuilder:
             if region is not None and self._must_be_placed(tensor, region):
                 found.append(tensor)
             elif not self._is_inline(tensor):
-                if region is None or self.region_of.get(tensor.operation) is not region:
+                if region is None or not _computes(region, self.region_of, tensor):
                     found.append(tensor)
             elif needs_memory(tensor):
                 found += read_through(tensor)
@@ -79,9 +82,12 @@ class RegionBuilder:
         return found
 
     def _must_be_placed(self, tensor: Tensor, region: Region) -> bool:
-        """Whether a contraction reads a tensor that movements make of a constant, or of nothing: its operands have places."""
+        """Whether a contraction reads a tensor that must lie in memory: what movements make of a constant or of nothing, and
+        for a convolution what any movement makes."""
         if region.anchor is None or tensor not in region.anchor.inputs:
             return False
+        if CONTRACTIONS[region.anchor.definition.name] == "convolution":
+            return True
         while self._is_inline(tensor) and tensor.operation.inputs:
             tensor = tensor.operation.inputs[0]
         return is_scalar_constant(tensor) or self._is_inline(tensor)
@@ -117,9 +123,9 @@ class RegionBuilder:
         """The operations of a region with the inline ones that it reads through, and what it reads from outside."""
         if region.opaque:
             return region.operations, list(region.operations[0].inputs)
-        inside = dict.fromkeys(region.operations)
+        inside = dict.fromkeys((*region.operations, *region.copies))
         inputs: dict[Tensor, None] = {}
-        pending = [t for op in reversed(region.operations) for t in reversed(op.inputs)]
+        pending = [t for op in reversed(list(inside)) for t in reversed(op.inputs)]
         while pending:
             tensor = pending.pop()
             operation = tensor.operation
@@ -164,6 +170,10 @@ class RegionBuilder:
         fused = Operation(FUSED, actual, {"body": body, "region": kind}, types, name, locations)
         replaced.update(zip(outputs, fused.outputs))
         return fused
+
+
+def _computes(region: Region, region_of: dict[Operation, Region], tensor: Tensor) -> bool:
+    return region_of.get(tensor.operation) is region or tensor.operation in region.copies
 
 
 def _reshapes_to_memory(tensor: Tensor) -> list[Operation]:

@@ -20,6 +20,8 @@ from graphc.operation import Operation, Tensor
 from graphc.passes.build_regions import RegionBuilder
 from graphc.passes.regions import (
     CHEAP,
+    CHECKED,
+    CONTRACTIONS,
     SHIFTING,
     Region,
     cost_of,
@@ -30,6 +32,7 @@ from graphc.passes.regions import (
     read_through,
     start_region,
 )  # fmt: skip
+from graphc.passes.rematerialise import share_recomputation
 from graphc.program import Program
 
 
@@ -56,6 +59,7 @@ class _Fusion:
         for operation in self.program.operations:
             if not is_inline(operation):
                 self._place(operation)
+        share_recomputation(self.program, self.region_of)
         return RegionBuilder(self.program, self.region_of).build()
 
     def _is_inline(self, tensor: Tensor) -> bool:
@@ -167,8 +171,8 @@ class _Fusion:
         """Whether every way from an operation to a tensor of a region arrives at the loops' own dimensions."""
         shape = operation.output.type.sizes if operation.definition.reduce is None else operation.inputs[0].type.sizes
         ways = [t for t in operation.inputs if self._reads(t, source)]
-        if operation.definition.name in SHIFTING and (producer.axes is not None or producer.anchor is not None):
-            return False
+        if operation.definition.name in SHIFTING:
+            return producer.axes is None and producer.anchor is None and all(t is source for t in ways)
         if producer.axes is None:
             start = tuple(range(len(shape)))
             return all(t is source or follow_movements(t, start, source) is not None for t in ways)
@@ -188,14 +192,17 @@ class _Fusion:
 
     def _suits_epilogue(self, producer: Region, consumer: Region) -> bool:
         """Elementwise operations on the result of a contraction, whose other operands have its shape or spread to it."""
-        if consumer.domain != producer.domain:
+        if consumer.domain != producer.domain or producer.anchor is None:
             return False
+        inside = {t for region in (producer, consumer) for op in region.operations for t in op.outputs}
         for operation in consumer.operations:
             if operation.definition.scalar is None or operation.output.type.sizes != producer.domain:
                 return False
             for tensor in operation.inputs:
-                if is_inline(tensor.operation) and tensor.operation in self.position:
+                if self._is_inline(tensor) or tensor not in inside and not _suits_tiles(tensor, producer):
                     return False
+            if operation.definition.name in CHECKED and operation.output.dtype.is_integer:
+                return False
         return True
 
     def _is_private(self, producer: Region, consumer: Region) -> bool:
@@ -227,3 +234,12 @@ class _Fusion:
                     seen.add(reader)
                     pending.append(reader)
         return False
+
+
+def _suits_tiles(tensor: Tensor, region: Region) -> bool:
+    """Whether a tile can load an operand: any that spreads to a matrix product; for a convolution, whose pixels are counted
+    as one, those of the result's shape, one value a channel, or one value."""
+    if CONTRACTIONS[region.anchor.definition.name] == "contraction":  # type: ignore[union-attr]
+        return True
+    shape = tensor.type.sizes
+    return shape == region.domain or drop_units(shape) in ((), (region.domain[-1],)) and (not shape or shape[-1] != 1)

@@ -10,11 +10,13 @@ from graphc.scalars import issue_cost
 from graphc.shapes import count_elements, is_affine_reshape
 
 CONTRACTIONS = {
-    "dot_general": "contraction", "conv2d": "convolution",
+    "dot_general": "contraction", "conv2d": "convolution", "conv2d_input_gradient": "convolution",
+    "conv2d_filter_gradient": "convolution",
 }  # fmt: skip
 LONGEST_ROW = 1 << 14  # elements that may be walked several times
 CHEAP = 6.0  # vector instructions; a smaller producer that costs no more is computed again for every element
 SHIFTING = frozenset(("pad", "concat", "gather", "gather_nd"))  # read elements at other indices than their own
+CHECKED = frozenset(("floordiv", "floormod", "truncdiv", "truncmod", "pow"))  # of integers: their operands are checked
 INLINE = frozenset(("transpose", "slice", "broadcast_to", "reshape", "iota"))
 
 
@@ -22,7 +24,8 @@ INLINE = frozenset(("transpose", "slice", "broadcast_to", "reshape", "iota"))
 class Region:
     """Operations that run as one kernel. `domain` is the shape that it walks, `axes` those that it reduces.
 
-    An operation that is not fused is an `opaque` region of its own.
+    An operation that is not fused is an `opaque` region of its own. `copies` are operations of other regions that this one
+    carries out again for itself.
     """
 
     operations: list[Operation]
@@ -32,6 +35,7 @@ class Region:
     opaque: bool = False
     reads: set[Region] = field(default_factory=set)
     readers: set[Region] = field(default_factory=set)
+    copies: dict[Operation, None] = field(default_factory=dict)
 
     @property
     def kept(self) -> tuple[int, ...]:

@@ -42,6 +42,10 @@ def _lower_fused(operation: Operation, machine: Machine, threads: int) -> list[L
     region = operation.attributes["region"]
     if region == "contraction":
         return lower_contraction(body, operation.inputs, operation.outputs, machine, threads, operation.name)
+    if region == "convolution":
+        from graphc.runtime.lower.convolution import lower_convolution
+
+        return lower_convolution(body, operation.inputs, operation.outputs, machine, threads, operation.name)
     kernel = build_nest_kernel(lower_region(body, "region"), machine, threads)
     return [LoweredStep(kernel, arguments_of((*operation.inputs, *operation.outputs)), operation.name)]
 
