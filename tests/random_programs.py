@@ -2,27 +2,33 @@
 
 `random_program(seed)` declares operations one by one on what is there, evaluates each with NumPy, and takes back those with
 results that say nothing in a comparison: infinities, large numbers, and steps of discontinuous functions so near that a
-last bit decides. So results of any correct way of computing agree within `tolerance`.
+last bit decides. So results of any correct way of computing agree within the example's tolerances. `random_gradient(seed)`
+does so with smooth functions, and fetches derivatives.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from random_steps import STEPS
+from random_steps import SMOOTH_STEPS, STEPS, Step
 
 from graphc import dtypes
 from graphc.errors import OpError
 from graphc.evaluate import evaluate_operation
+from graphc.gradients import gradients
 from graphc.graph import Graph
 from graphc.operation import Operation, Tensor, apply
 from graphc.ops import constants
 from graphc.ops.state import ASSIGN, READ, VARIABLE
+from graphc.passes.base import Context
+from graphc.passes.expand_composites import ExpandComposites
+from graphc.passes.expand_gradients import ExpandGradients
 from graphc.program import Program, build_program
+from graphc.runtime.interpreter import interpret
 
 KINDS = (*["float32"] * 5, "float64", "int32", "int64", "bool")
 LARGEST_VALUE = 200.0
@@ -33,16 +39,17 @@ ROUNDING = {"float16": 2e-2, "bfloat16": 1e-1, "float32": 2e-4, "float64": 1e-9}
 
 @dataclass
 class Example:
-    """A program, values of its parameters by key, and for each result how far two ways of computing it may differ."""
+    """A program, values of its parameters by key, its results (fetches, then updates), and how far those may be off."""
 
     program: Program
     bindings: dict[str, np.ndarray]
+    expected: tuple[np.ndarray, ...]
     tolerances: tuple[float, ...]
 
 
-def assert_same_results(example: Example, expected: Sequence[np.ndarray], found: Sequence[np.ndarray], what: str = "") -> None:
-    """Compares the results of an example, fetches and then updates, in the types that they are declared with."""
-    for tensor, bound, want, got in zip(example.program.results, example.tolerances, expected, found, strict=True):
+def assert_expected(example: Example, found: Sequence[np.ndarray], what: str = "") -> None:
+    """Compares results with those of an example: fetches, then new values of variables, in the order of its program."""
+    for tensor, bound, want, got in zip(example.program.results, example.tolerances, example.expected, found, strict=True):
         assert got.shape == want.shape and got.dtype == want.dtype, f"{what}: {tensor.name} is {got.dtype}{got.shape}"
         off = np.abs(np.asarray(got, np.float64) - np.asarray(want, np.float64))
         worst = off.max() if off.size else 0.0
@@ -51,12 +58,17 @@ def assert_same_results(example: Example, expected: Sequence[np.ndarray], found:
 
 def random_program(seed: int, size: int = 24, kinds: Sequence[str] = KINDS) -> Example:
     """A program of about `size` operations on a few feeds and variables, with fetches and updates."""
-    return _Generator(np.random.default_rng(seed), kinds).build(size)
+    return _Generator(np.random.default_rng(seed), kinds, STEPS).build(size)
+
+
+def random_gradient(seed: int, size: int = 16, kinds: Sequence[str] = ("float32",)) -> Example:
+    """A program that fetches the derivatives of a smooth function by its feeds and variables."""
+    return _Generator(np.random.default_rng(seed), kinds, SMOOTH_STEPS).build_gradient(size)
 
 
 class _Generator:
-    def __init__(self, random: np.random.Generator, kinds: Sequence[str]):
-        self.random, self.kinds = random, kinds
+    def __init__(self, random: np.random.Generator, kinds: Sequence[str], steps: Sequence[Step]):
+        self.random, self.kinds, self.steps = random, kinds, steps
         self.graph = Graph()
         self.values: dict[Tensor, np.ndarray] = {}
         self.scales: dict[Tensor, float] = {}  # the largest value on the way to a tensor
@@ -68,18 +80,42 @@ class _Generator:
 
     def build(self, size: int) -> Example:
         with self.graph.as_default():
-            for i in range(int(self.random.integers(2, 5))):
-                self._add_parameter(i)
-            attempts = 0
-            while len(self.pool) < size and attempts < 20 * size:
-                attempts += 1
-                self._try(STEPS[int(self.random.integers(len(STEPS)))])
+            self._grow(size)
             writes = self._write_variables()
-            unused = self._unused()
-            feeds = [t for t in self.values if t.operation.definition.name == "placeholder"]
-            program = build_program(unused, writes, feeds)
-        results = (*unused, *[write.inputs[1] for write in writes])
-        return Example(program, self.bindings, tuple(self._tolerance(t) for t in results))
+            fetches = self._unused()
+            program = build_program(fetches, writes, self.feeds)
+        results = (*fetches, *[write.inputs[1] for write in writes])
+        expected = tuple(np.asarray(self.values[t]) for t in results)
+        return Example(program, self.bindings, expected, tuple(self._tolerance(t) for t in results))
+
+    def build_gradient(self, size: int) -> Example:
+        with self.graph.as_default():
+            self._grow(size)
+            sources = self.pool[: len(self.bindings)]
+            derivatives = gradients(self._unused(), sources, unconnected_gradients="zero")
+            program = build_program(derivatives, (), self.feeds)
+        opened = ExpandComposites().run(ExpandGradients().run(program, Context()), Context())
+        expected, _ = interpret(opened, self.bindings)
+        scale = max([self.scales[t] for t in self.pool] + [_largest(array) for array in expected])
+        if not math.isfinite(scale) or scale > LARGEST_VALUE:
+            return self._other().build_gradient(size)
+        rounding = max(self.roundings.values())
+        return Example(program, self.bindings, tuple(expected), (rounding * scale,) * len(expected))
+
+    def _other(self) -> _Generator:
+        return _Generator(np.random.default_rng(self.random.integers(2**32)), self.kinds, self.steps)
+
+    @property
+    def feeds(self) -> list[Tensor]:
+        return [t for t in self.values if t.operation.definition.name == "placeholder"]
+
+    def _grow(self, size: int) -> None:
+        for i in range(int(self.random.integers(2, 5))):
+            self._add_parameter(i)
+        attempts = 0
+        while len(self.pool) < size and attempts < 20 * size:
+            attempts += 1
+            self._try(self.pick(self.steps))
 
     # -- parameters and values
 
@@ -114,7 +150,7 @@ class _Generator:
         self.pool.append(tensor)
         self.evaluated = len(self.graph.get_operations())
 
-    def _try(self, step: Callable[[_Generator, Tensor], Any]) -> None:
+    def _try(self, step: Step) -> None:
         """One more operation, if it fits what it is given and its result can be compared."""
         source = self.pool[-1] if self.random.random() < 0.4 else self.pick(self.pool)
         built = step(self, source)

@@ -17,12 +17,17 @@ from graphc.ops import (
     activations,
     compare,
     conversion,
+    convolution,
+    cumulative,
     elementwise,
+    indexing,
     joining,
     linear_algebra,
     movement,
+    pooling,
     reduce,
     slicing,
+    softmax,
     strided_slices,  # noqa: F401 - indexing of tensors
 )
 
@@ -47,6 +52,14 @@ def smooth(g: Any, x: Tensor) -> Any:
     if not x.dtype.is_floating:
         return elementwise.negative(x) if x.dtype.is_integer else None
     return g.pick(_SMOOTH)(x)
+
+
+def smooth_function(g: Any, x: Tensor) -> Any:
+    return g.pick((elementwise.tanh, elementwise.sin, elementwise.erf, elementwise.square, activations.softplus))(x)
+
+
+def smooth_binary(g: Any, x: Tensor) -> Any:
+    return g.pick((elementwise.add, elementwise.subtract, elementwise.multiply))(x, g.partner(x))
 
 
 def restricted(g: Any, x: Tensor) -> Any:
@@ -150,10 +163,24 @@ def position(g: Any, x: Tensor) -> Any:
     return g.pick((reduce.argmax, reduce.argmin))(x, axis)
 
 
-def softmax(g: Any, x: Tensor) -> Any:
+def smooth_reduction(g: Any, x: Tensor) -> Any:
+    if not x.dtype.is_floating:
+        return None
+    functions = (reduce.reduce_sum, reduce.reduce_mean, reduce.reduce_logsumexp)
+    return g.pick(functions)(x, _axes(g, x), keepdims=bool(g.random.random() < 0.4))
+
+
+def along_rows(g: Any, x: Tensor) -> Any:
     if not x.dtype.is_floating or not x.type.sizes:
         return None
-    return g.pick((softmax_ops.softmax, softmax_ops.log_softmax))(x)
+    return g.pick((softmax.softmax, softmax.log_softmax))(x)
+
+
+def running_sum(g: Any, x: Tensor) -> Any:
+    if not x.dtype.is_numeric or not x.type.sizes:
+        return None
+    axis = int(g.random.integers(len(x.type.sizes)))
+    return cumulative.cumsum(x, axis, exclusive=bool(g.random.random() < 0.5), reverse=bool(g.random.random() < 0.5))
 
 
 # -- movements
@@ -219,6 +246,22 @@ def spread(g: Any, x: Tensor) -> Any:
     return movement.broadcast_to(x, (g.pick((1, 2)), *sizes))
 
 
+def picked(g: Any, x: Tensor) -> Any:
+    """Rows by constant or computed indices."""
+    sizes = x.type.sizes
+    if not sizes or not sizes[0]:
+        return None
+    computed = [t for t in g.pool if t.dtype.name in ("int32", "int64") and g.is_between(t, 0, sizes[0] - 1)]
+    if computed and g.random.random() < 0.5:
+        return indexing.gather(x, g.pick(computed))
+    indices = g.random.integers(0, sizes[0], g.random_shape(int(g.random.integers(0, 3))))
+    return indexing.gather(x, g.constant(indices, as_dtype("int32")))
+
+
+def marked(g: Any, x: Tensor) -> Any:
+    return indexing.one_hot(x, int(g.pick((1, 3, 6)))) if x.dtype.name in ("int32", "int64") else None
+
+
 def reverse(g: Any, x: Tensor) -> Any:
     return slicing.reverse(x, [int(g.random.integers(len(x.type.sizes)))]) if x.type.sizes else None
 
@@ -240,7 +283,28 @@ def product(g: Any, x: Tensor) -> Any:
     return linear_algebra.matmul(x, g.constant(g.random_array(x.dtype, shape), x.dtype), transpose_b=flip)
 
 
+def image(g: Any, x: Tensor) -> Any:
+    """A convolution or pooling of what can be seen as an image."""
+    sizes = x.type.sizes
+    if x.dtype.name not in ("float32", "float64") or len(sizes) != 3 or 0 in sizes or not g.is_between(x, -20, 20):
+        return None
+    batch = movement.expand_dims(x, 0)
+    stride, padding = g.pick((1, 1, 2)), g.pick(("SAME", "VALID"))
+    window = [min(int(g.pick((1, 2, 3))), size) for size in sizes[:2]]
+    if g.random.random() < 0.3:
+        return pooling.avg_pool(batch, [1, *window, 1], [1, stride, stride, 1], padding)
+    filters = g.constant(g.random_array(x.dtype, (*window, sizes[2], int(g.pick((1, 4, 5))))), x.dtype)
+    return convolution.conv2d(batch, filters, [1, stride, stride, 1], padding)
+
+
+SMOOTH_STEPS: tuple[Step, ...] = (
+    smooth_function, smooth_function, restricted, power, smooth_binary, smooth_binary, quotient, smooth_reduction, along_rows,
+    running_sum, reshape, transpose, slice_, pad, join, split, spread, picked, reverse, product, image,
+)  # fmt: skip
+"""Steps with a derivative that rounding does not change much."""
+
 STEPS: tuple[Step, ...] = (
     smooth, smooth, restricted, power, stepped, binary, binary, binary, quotient, comparison, choice, cast, reduction,
-    reduction, position, reshape, reshape, transpose, transpose, slice_, pad, join, split, spread, reverse, product,
+    reduction, position, along_rows, running_sum, reshape, reshape, transpose, transpose, slice_, pad, join, split, spread,
+    picked, marked, reverse, product, product, image,
 )  # fmt: skip
