@@ -36,7 +36,8 @@ class RegionBuilder:
         replaced: dict[Tensor, Tensor] = {}
         operations: list[Operation] = []
         for region in self._sort(self._regions(wanted)):
-            operations.append(self._build_operation(region, wanted, replaced))
+            if region.opaque or any(t in wanted for op in region.operations for t in op.outputs):
+                operations.append(self._build_operation(region, wanted, replaced))
         return substitute_results(self.program.replace(operations=tuple(operations)), replaced)
 
     def _tensors_in_memory(self) -> set[Tensor]:
@@ -163,7 +164,7 @@ class RegionBuilder:
         parameters = tuple(Parameter(t, FEED, t.name) for t in inputs)
         kind = CONTRACTIONS[region.anchor.definition.name] if region.anchor is not None else "loops"
         name = outputs[-1].operation.name
-        body = Program(name, parameters, tuple(inside), tuple(outputs))
+        body = _drop_unused(Program(name, parameters, tuple(inside), tuple(outputs)))
         locations = tuple(dict.fromkeys(place for op in region.operations for place in op.locations))
         types = [t.type for t in outputs]
         actual = [replaced.get(t, t) for t in inputs]
@@ -183,3 +184,14 @@ def _reshapes_to_memory(tensor: Tensor) -> list[Operation]:
         chain.append(tensor.operation)
         tensor = tensor.operation.inputs[0]
     return chain
+
+
+def _drop_unused(body: Program) -> Program:
+    """The body without what its results do not need: readers may carry out an operation for themselves."""
+    needed = set(body.fetches)
+    kept: list[Operation] = []
+    for operation in reversed(body.operations):
+        if any(t in needed for t in operation.outputs):
+            kept.append(operation)
+            needed.update(operation.inputs)
+    return body.replace(operations=tuple(reversed(kept)))

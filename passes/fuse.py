@@ -44,7 +44,8 @@ class Fuse:
     largest: int = 96
 
     def run(self, program: Program, context: Any) -> Program:
-        return _Fusion(program, self.largest).run()
+        fused = _Fusion(program, self.largest).run()
+        return program if fused == program else fused
 
 
 class _Fusion:
