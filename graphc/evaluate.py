@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .dtypes import as_dtype
+from .errors import InvalidArgumentError, format_error
 from .numpy_scalars import NumpyScalars, widen
 from .operation import Collector, Dynamic, Operation, Tensor, TensorType, building_into, infer_types
 
@@ -39,6 +40,23 @@ def evaluate_operation(operation: Operation, arrays: Sequence[np.ndarray]) -> li
             raise ValueError(f"{operation.name}: {definition.name} has no value outside a run")
     results = list(result) if isinstance(result, (list, tuple)) else [result]
     return [_as_declared(value, tensor) for value, tensor in zip(results, operation.outputs)]
+
+
+def evaluate_in_run(operation: Operation, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """evaluate_operation for values of a run: what is wrong with them is said with the operation and the user's line.
+
+    Raises InvalidArgumentError.
+    """
+    try:
+        return evaluate_operation(operation, arrays)
+    except InvalidArgumentError as error:
+        if error.op is not None:
+            raise
+        problem = error.message
+    except ValueError as error:
+        problem = str(error)
+    text = format_error(f"{operation.type}: {problem}", operation.data_inputs, operation.location)
+    raise InvalidArgumentError(operation, operation, text)
 
 
 def _as_declared(value: Any, tensor: Tensor) -> np.ndarray:

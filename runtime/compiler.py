@@ -12,11 +12,12 @@ from graphc.operation import Operation, Tensor, TensorType
 from graphc.passes import specialise as passes_specialise
 from graphc.passes.base import Context
 from graphc.passes.expand_gradients import ExpandGradients
-from graphc.passes.pipeline import optimise
+from graphc.passes.pipeline import PASSES, optimise
 from graphc.passes.plan_memory import ARENA, CONSTANTS, FEEDS, RESULTS, RUN_KEY, VARIABLES, MemoryPlan, plan_memory
 from graphc.passes.specialise import specialise
 from graphc.program import Program
 from graphc.runtime.backends import InterpretedProgram, NeedsValues
+from graphc.runtime.dump import StageList, record_compilation, start_dump
 from graphc.runtime.executor import Executable, Operand, Step
 from graphc.runtime.jit.engine import load_kernels
 from graphc.runtime.kernel import Kernel
@@ -27,6 +28,7 @@ from graphc.runtime.schedule.machine import Machine, host_machine
 from graphc.runtime.threads.pool import shared_pool
 
 ALIGNMENT = 64
+PASS_NAMES = tuple(dict.fromkeys(item.name for item in PASSES))
 
 
 @dataclass
@@ -53,10 +55,17 @@ class NativeBackend:
         self, program: Program, shapes: Mapping[Tensor, tuple[int, ...]], known: Mapping[Tensor, np.ndarray]
     ) -> NativeProgram:
         """Specialises, optimises and compiles. Raises NeedsValues where the values of tensors decide about shapes."""
-        context = Context()
+        dumper = start_dump(program)
+        context = Context(dump=dumper and dumper.add_program)
         start = time.perf_counter()
         special = specialise_program(program, shapes, known)
-        return compile_program(special, self.machine, self.threads, context, {"specialise": time.perf_counter() - start})
+        seconds = {"specialise": time.perf_counter() - start}
+        if dumper is not None:
+            dumper.add_program("specialise", special)
+        native = compile_program(special, self.machine, self.threads, context, seconds)
+        if dumper is not None:
+            record_compilation(dumper, native.compilation)
+        return native
 
 
 class InterpreterBackend:
@@ -81,6 +90,16 @@ def specialise_program(
         return specialise(program, types, known)
     except passes_specialise.NeedsValues as needed:
         raise NeedsValues(needed.values, needed.shapes) from None
+
+
+def dump_compilation(program: Program, shapes: Mapping[Tensor, tuple[int, ...]], sink: StageList) -> NativeProgram:
+    """Compiles a program for the host and hands all stages to `sink`. Raises NeedsValues as the backend does."""
+    special = specialise_program(program, shapes, {})
+    sink.add_program("specialise", special)
+    context = Context(dump=sink.add_program)
+    native = compile_program(special, host_machine(), shared_pool().threads, context)
+    record_compilation(sink, native.compilation)
+    return native
 
 
 def compile_program(

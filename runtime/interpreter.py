@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from graphc.evaluate import evaluate_operation
+from graphc.evaluate import evaluate_in_run
 from graphc.operation import Operation, Tensor
 from graphc.program import Program
 
@@ -22,7 +22,7 @@ def interpret(program: Program, bindings: Mapping[Any, Any]) -> tuple[list[np.nd
     last_use = _find_last_uses(program)
     for operation in program.operations:
         arrays = [values[t] for t in operation.inputs]
-        values.update(zip(operation.outputs, evaluate_operation(operation, arrays)))
+        values.update(zip(operation.outputs, evaluate_in_run(operation, arrays)))
         for tensor in (*operation.inputs, *operation.outputs):
             if last_use.get(tensor, operation) is operation:
                 values.pop(tensor, None)

@@ -8,7 +8,7 @@ from threading import RLock
 import numpy as np
 
 from graphc.errors import FailedPreconditionError, format_error
-from graphc.evaluate import evaluate_operation
+from graphc.evaluate import evaluate_in_run
 from graphc.operation import Operation, Tensor
 from graphc.program import FEED, RUN, VARIABLE, Parameter, Program
 from graphc.runtime.backends import Backend, CompiledProgram, NeedsValues
@@ -108,7 +108,7 @@ def _make_part(segment: Segment, backend: Backend, lock: RLock) -> NativePart | 
 
 def _run_on_host(operations: Sequence[Operation], values: Values) -> None:
     for operation in operations:
-        results = evaluate_operation(operation, [values[t] for t in operation.inputs])
+        results = evaluate_in_run(operation, [values[t] for t in operation.inputs])
         values.update(zip(operation.outputs, results))
 
 

@@ -260,3 +260,15 @@ def test_no_gradient_through_a_python_function():
     w = tf.Variable(3.0)
     y = tf.py_func(lambda a: a * 2, [w], tf.float32)
     assert tf.gradients(y, [w]) == [None]
+
+
+def test_wrong_values_on_the_host_are_reported_with_the_users_line():
+    words = tf.constant(["a", "b"])
+    index = tf.placeholder(tf.int32, [])
+    y = tf.gather(words, index)
+    with pytest.raises(tf.errors.InvalidArgumentError) as caught:
+        tf.Session().run(y, {index: 5})
+    assert str(caught.value).startswith("gather: index 5 is not in [0, 2)")
+    assert "y = tf.gather(words, index)" in str(caught.value)
+    assert caught.value.op is y.op
+    assert tf.Session().run(y, {index: 1}) == b"b"
