@@ -10,6 +10,11 @@ from scipy import special
 Array = np.ndarray
 
 
+def _sigmoid(x: Array) -> Array:
+    e = np.exp(-np.abs(x))
+    return np.where(x < 0, e, 1.0) / (1.0 + e)
+
+
 def _softplus(x: Array) -> Array:
     return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
 
@@ -22,7 +27,7 @@ REFERENCES: dict[str, Callable[..., Array]] = {
     "exp": np.exp, "expm1": np.expm1, "log": np.log, "log1p": np.log1p, "sqrt": np.sqrt, "rsqrt": lambda x: 1 / np.sqrt(x),
     "reciprocal": lambda x: 1 / x, "sin": np.sin, "cos": np.cos, "tan": np.tan, "asin": np.arcsin, "acos": np.arccos,
     "atan": np.arctan, "sinh": np.sinh, "cosh": np.cosh, "tanh": np.tanh, "asinh": np.arcsinh, "acosh": np.arccosh,
-    "atanh": np.arctanh, "erf": special.erf, "erfc": special.erfc, "sigmoid": special.expit, "softplus": _softplus,
+    "atanh": np.arctanh, "erf": special.erf, "erfc": special.erfc, "sigmoid": _sigmoid, "softplus": _softplus,
     "lgamma": lambda x: np.where(np.isinf(x), np.inf, special.gammaln(x)), "digamma": _digamma, "floor": np.floor,
     "ceil": np.ceil, "trunc": np.trunc, "atan2": np.arctan2, "pow": np.power,
 }  # fmt: skip
@@ -42,7 +47,7 @@ def special_values(dtype: type = np.float32) -> Array:
     sizes = [float(info.tiny), float(info.smallest_subnormal), float(info.max), float(info.eps), *plain]
     with np.errstate(over="ignore"):
         centre = np.array(sizes, dtype)
-    around = np.concatenate([centre, np.nextafter(centre, dtype(np.inf)), np.nextafter(centre, dtype(0))])
+        around = np.concatenate([centre, np.nextafter(centre, dtype(np.inf)), np.nextafter(centre, dtype(0))])
     around = np.concatenate([around, np.array([np.inf, np.nan], dtype)])
     return np.concatenate([around, -around])
 

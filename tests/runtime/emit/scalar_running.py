@@ -12,24 +12,24 @@ from graphc.dtypes import DType, as_dtype
 from graphc.runtime.emit import vectors
 from graphc.runtime.emit.expressions import VectorScalars
 from graphc.runtime.emit.function import I64, PTR, Function, Module, Value, constant
-from graphc.runtime.emit.vectors import typed
+from graphc.runtime.emit.vectors import TypedValue, typed
 from graphc.runtime.jit.engine import load_kernels
 from graphc.runtime.kernel import ENTRY, make_kernel
 from graphc.runtime.schedule.machine import Machine, host_machine
 
+Scalar = Callable[..., Any]
+
 
 def kernel_text(
-    scalar: Callable[..., Any], operands: Sequence[DType], result: DType, count: int, lanes: int, chains: int, machine: Machine
+    scalar: Scalar, operands: Sequence[DType], result: DType, count: int, lanes: int, chains: int, machine: Machine
 ) -> str:
     """A module that maps `count` elements of each operand array to a result array; `count` divides by lanes * chains."""
-    module = Module()
-    f = Function(module, ENTRY, [("operands", PTR), ("chunk", I64)])
-    pointers = [f.load(f.offset(f.arguments[0], k, PTR), PTR) for k in range(len(operands) + 2)]
+    f = Function(Module(), ENTRY, [("operands", PTR), ("chunk", I64)])
+    *inputs, output, status = [f.load(f.offset(f.arguments[0], k, PTR), PTR) for k in range(len(operands) + 2)]
 
-    def report_unless(holds: Value, value: vectors.TypedValue) -> None:
-        bad = vectors.any_lane(f, f.bit_xor(holds, constant(True, holds.type)))
-        with f.when(bad):
-            f.store(constant(1, I64), pointers[-1])
+    def report_unless(holds: Value, _: TypedValue) -> None:
+        with f.when(vectors.any_lane(f, f.bit_xor(holds, constant(True, holds.type)))):
+            f.store(constant(1, I64), status)
 
     s = VectorScalars(f, machine, report_unless, lanes)
 
@@ -37,7 +37,7 @@ def kernel_text(
         starts = [f.add(index, lanes * k) for k in range(chains)]
         with f.interleaved(chains):
             values = []
-            for pointer, dtype in zip(pointers, operands):
+            for pointer, dtype in zip(inputs, operands):
                 element = vectors.memory_element(dtype)
                 loaded = [vectors.load(f, machine, f.offset(pointer, at, element), dtype, lanes) for at in starts]
                 values.append(typed(f.join_chains(loaded), dtype))
@@ -45,46 +45,50 @@ def kernel_text(
             assert value.dtype is result.compute, (value.dtype, result)
             element = vectors.memory_element(result)
             for part, at in zip(f.split_chains(value), starts):
-                vectors.store(f, machine, typed(part, result), f.offset(pointers[-2], at, element), result)
+                vectors.store(f, machine, typed(part, result), f.offset(output, at, element), result)
         return []
 
     f.loop(0, count, lanes * chains, [], body)
     f.return_void()
-    return str(module)
+    return str(f.module)
 
 
 class Native:
     """`scalar` compiled for arrays of `count` elements."""
 
     def __init__(
-        self, scalar: Callable[..., Any], operands: Sequence[DType], result: DType, count: int, lanes: int = 0, chains: int = 1,
+        self, scalar: Scalar, operands: Sequence[DType], result: DType, count: int, lanes: int = 0, chains: int = 1,
         machine: Machine | None = None,
     ):  # fmt: skip
         machine = machine or host_machine()
         lanes = lanes or machine.lanes(max(operands[0].compute.bits, 32))
-        assert count % (lanes * chains) == 0
-        self.kernel = make_kernel("test", kernel_text(scalar, operands, result, count, lanes, chains, machine))
-        self._loaded = load_kernels([self.kernel], machine)
-        self._function = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)(self._loaded[self.kernel.name])
+        kernel = make_kernel("scalar", kernel_text(scalar, operands, result, count, lanes, chains, machine))
+        self._loaded = load_kernels([kernel], machine)
+        self._function = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)(self._loaded[kernel.name])
         self.result, self.count = result, count
 
     def bind(self, *arrays: np.ndarray) -> tuple[Callable[[], None], np.ndarray, np.ndarray]:
-        """A call, the array that it fills and the status cell that it writes."""
+        """A call, the array that it fills and the status cells that it writes."""
         out = np.zeros(self.count, self.result.numpy)
         status = np.zeros(4, np.int64)
         pointers = (ctypes.c_void_p * (len(arrays) + 2))(*[a.ctypes.data for a in (*arrays, out, status)])
+        owners = (arrays, out, status)
 
-        def call(keep: Any = (arrays, out, status)) -> None:
+        def call() -> None:
+            assert owners
             self._function(pointers, 0)
 
         return call, out, status
 
 
 def run_native(
-    scalar: Callable[..., Any], *arrays: np.ndarray, result: DType | None = None, lanes: int = 0, chains: int = 1,
+    scalar: Scalar, *arrays: np.ndarray, result: DType | None = None, lanes: int = 0, chains: int = 1,
     machine: Machine | None = None, status: list[int] | None = None,
 ) -> np.ndarray:  # fmt: skip
-    """The native value of `scalar` on arrays of one length; the last elements are repeated to fill the vectors."""
+    """The native value of `scalar` on arrays of one length; the last elements are repeated to fill the vectors.
+
+    `status`, if given, becomes [1] where a check failed, else [0].
+    """
     operands = [as_dtype(a.dtype) for a in arrays]
     machine = machine or host_machine()
     lanes = lanes or machine.lanes(max(operands[0].compute.bits, 32))
@@ -97,5 +101,3 @@ def run_native(
     if status is not None:
         status[:] = [int(cells[0])]
     return out[:count]
-
-
