@@ -24,7 +24,15 @@ import numpy as np
 from graphc.runtime.calls import python_path
 from graphc.runtime.calls.lock import RunLock
 from graphc.runtime.calls.native_path import native_path
-from graphc.runtime.calls.records import CallRecord, ChainRecord, FeedRecord, Number, ResultRecord, Shape, has_own_scalar
+from graphc.runtime.calls.records import (
+    CallRecord,
+    ChainRecord,
+    FeedRecord,
+    Number,
+    ResultRecord,
+    Shape,
+    has_own_scalar,
+)
 from graphc.runtime.calls.recycler_code import recycled_bytes
 from graphc.runtime.executor import Executable, Failure, walk_routines
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -103,15 +103,8 @@ class Executable:
         self.kernels = kernels
         self.pool = pool or shared_pool()
         self._check()
-        operands = [operand for step in self.steps for operand in step.operands]
-        self._operands = (OperandRecord * max(1, len(operands)))(*(OperandRecord(*operand) for operand in operands))
-        self._steps = (StepRecord * max(1, len(self.steps)))()
-        first = 0
-        for record, step in zip(self._steps, self.steps):
-            record.kernel, record.chunks = kernels[step.kernel], step.chunks
-            record.first_operand, record.operand_count = first, len(step.operands)
-            record.parallel = step.parallel and step.chunks > 1 and self.pool.threads > 1
-            first += len(step.operands)
+        self._operands = _table(operand for step in self.steps for operand in step.operands)
+        self._steps = _table(self._step_fields())
         self._record = ProgramRecord(
             steps=ctypes.addressof(self._steps),
             step_count=len(self.steps),
@@ -142,6 +135,14 @@ class Executable:
         _timed_walk_function()(self.address, pointers, times)
         return list(times), self._failure(pointers)
 
+    def _step_fields(self) -> Iterator[tuple[int, ...]]:
+        """The fields of each `StepRecord`."""
+        first = 0
+        for step in self.steps:
+            parallel = step.parallel and step.chunks > 1 and self.pool.threads > 1
+            yield self.kernels[step.kernel], step.chunks, first, len(step.operands), int(parallel)
+            first += len(step.operands)
+
     def _pointers(self, slots: Sequence[int]) -> ctypes.Array[ctypes.c_void_p]:
         if len(slots) != self.slot_count:
             raise ValueError(f"the program has {self.slot_count} slots, not {len(slots)}")
@@ -165,6 +166,12 @@ class Executable:
                     raise ValueError(f"step {step.label or step.kernel} names slot {slot} of {self.slot_count}")
 
 
+def _table(rows: Iterable[tuple[int, ...]]) -> ctypes.Array[ctypes.c_int64]:
+    """Records of 64-bit fields, laid out at once: a program may have tens of thousands."""
+    fields = [field for row in rows for field in row]
+    return (ctypes.c_int64 * max(1, len(fields)))(*fields)
+
+
 @functools.cache
 def walk_routines() -> dict[str, int]:
     """Addresses of `walk(program, slots)` and `timed_walk(program, slots, times)`, for native callers."""
@@ -175,12 +182,12 @@ def walk_routines() -> dict[str, int]:
 
 
 @functools.cache
-def walk_function() -> ctypes._CFunctionType:  # type: ignore[name-defined]
+def walk_function() -> Callable[..., None]:
     return ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(walk_routines()["walk"])
 
 
 @functools.cache
-def _timed_walk_function() -> ctypes._CFunctionType:  # type: ignore[name-defined]
+def _timed_walk_function() -> Callable[..., None]:
     return ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)(walk_routines()["timed_walk"])
 
 

@@ -70,6 +70,11 @@ def allocate(nbytes: int, guard: str | None = None, alignment: int = ALIGNMENT) 
     return Buffer(address, nbytes, (address, size))
 
 
+def keep_for_ever(thing: object) -> None:
+    """Leaves an object in memory when the interpreter ends: native threads and the last results may still use it."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
+
+
 def guarded_side() -> str | None:
     """The side on which GRAPHC_GUARD asks for guard pages around feeds, results and arenas: "end" ("1" means that),
     "start", or None. A mode for tests."""

@@ -16,7 +16,7 @@ from graphc.runtime.calls.feeds_code import BEHAVED, TYPE_AT
 from graphc.runtime.calls.objects import find_symbols
 from graphc.runtime.calls.records import OBJECT_HEAD, ArrayHead, DtypeHead, RecyclerRecord
 from graphc.runtime.jit.engine import load_routines
-from graphc.runtime.memory import guarded_side
+from graphc.runtime.memory import guarded_side, keep_for_ever
 
 if TYPE_CHECKING:
     from graphc.runtime.call_path import Call, CallChain
@@ -40,6 +40,7 @@ class NativePath:
 
     def __init__(self, symbols: dict[str, int]):
         self.recycler = RecyclerRecord(limit=_retained_limit())
+        keep_for_ever(self.recycler)
         symbols = {**symbols, "recycler": ctypes.addressof(self.recycler)}
         addresses = load_routines(call_path_module(), symbols)
         self._call = _definition("graphc_callable", addresses["call_entry"], _FAST_CALL, "($self, /, *feeds)")
@@ -109,7 +110,9 @@ def _layout_is_known() -> bool:
 
 def _definition(name: str, function: int, flags: int, signature: str) -> _MethodDefinition:
     documentation = f"{name}{signature}\n--\n\nA compiled graph."
-    return _MethodDefinition(name.encode(), function, flags, documentation.encode())
+    definition = _MethodDefinition(name.encode(), function, flags, documentation.encode())
+    keep_for_ever(definition)
+    return definition
 
 
 def _retained_limit() -> int:

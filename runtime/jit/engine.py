@@ -12,7 +12,7 @@ import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from graphc.runtime.jit.cache import llvm_stamp, shared_cache
 from graphc.runtime.jit.conversions import NAMES as CONVERSION_NAMES
@@ -92,6 +92,12 @@ class _Engine:
             if name not in found:
                 self._submit(kernel, keys[name], machine)
 
+    def wait(self) -> None:
+        """Waits until nothing is being compiled."""
+        with self._lock:
+            pending = list(self._pending.values())
+        wait(pending)
+
     def _find(self, keys: dict[str, _Key]) -> dict[str, CodeBlock]:
         found = {}
         with self._lock:
@@ -144,9 +150,13 @@ def _engine() -> _Engine:
     return _Engine()
 
 
+def _before_fork() -> None:
+    _engine().wait()
+
+
 if hasattr(os, "register_at_fork"):
-    # A child has none of the compiling threads and perhaps a lock that one of them held.
-    os.register_at_fork(after_in_child=_engine.cache_clear)
+    # A child has none of the compiling threads, and would keep for ever the locks that one of them held within LLVM.
+    os.register_at_fork(before=_before_fork, after_in_child=_engine.cache_clear)
 
 
 def _find_or_compile(text: str, machine: Machine) -> bytes:

@@ -8,16 +8,32 @@ import os
 import platform
 from pathlib import Path
 
-_CPU = Path("/sys/devices/system/cpu/cpu0")
+_CPUS = Path("/sys/devices/system/cpu")
 _CGROUP = Path("/sys/fs/cgroup")
 
 
 def available_cores() -> int:
-    """Cores that this process may use: its affinity mask, cut to the processor limit of its control group."""
+    """Cores that this process may use: those in its affinity mask, cut to the processor limit of its control group.
+
+    Two hardware threads of one core count once: they share the units that vector code is bound by.
+    """
     affinity = getattr(os, "sched_getaffinity", None)
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    cores = len({_core_of(cpu) for cpu in affinity(0)}) if affinity else os.cpu_count() or 1
     limit = _control_group_limit()
     return cores if limit is None else max(1, min(cores, math.ceil(limit)))
+
+
+@functools.cache
+def _core_of(cpu: int) -> str:
+    """The hardware threads of the core that a processor number belongs to."""
+    if _threads_are_single():
+        return str(cpu)
+    return _read(_CPUS / f"cpu{cpu}" / "topology" / "thread_siblings_list").strip() or str(cpu)
+
+
+@functools.cache
+def _threads_are_single() -> bool:
+    return _read(_CPUS / "smt" / "active").strip() == "0"
 
 
 def _control_group_limit() -> float | None:
@@ -42,7 +58,7 @@ def cache_sizes(defaults: tuple[int, int, int]) -> tuple[int, int, int]:
     """Bytes of the first-level data cache, the second and the third level; a default where the system is silent."""
     sizes = dict(zip((1, 2, 3), defaults))
     for index in range(5):
-        folder = _CPU / "cache" / f"index{index}"
+        folder = _CPUS / "cpu0" / "cache" / f"index{index}"
         level, size = _read(folder / "level").strip(), _read(folder / "size").strip()
         if level.isdigit() and size[-1:] == "K" and _read(folder / "type").strip() != "Instruction":
             sizes[int(level)] = int(size[:-1]) << 10

@@ -7,15 +7,18 @@ import functools
 import os
 import platform
 import sys
+import time
+from collections.abc import Callable
 
 from graphc.runtime.emit.function import I64, PTR, Module
 from graphc.runtime.jit.engine import load_routines
 from graphc.runtime.jit.routine import Routine
+from graphc.runtime.memory import keep_for_ever
 from graphc.runtime.schedule.topology import available_cores
 from graphc.runtime.threads.pool_code import MAXIMUM_THREADS, PoolState, pool_module
 
-SPINS = 2000  # pauses before a thread goes to sleep: 10 to 60 microseconds
-OVERSUBSCRIBED_SPINS = 50
+AWAKE_NANOSECONDS = 100_000  # how long an idle thread waits before it sleeps; waking it costs about ten microseconds
+OVERSUBSCRIBED_SPINS = 50  # where other threads need the core
 
 
 def default_threads() -> int:
@@ -46,9 +49,10 @@ class Pool:
     def __init__(self, threads: int):
         self.threads = threads
         self._state = _aligned_state()
+        keep_for_ever(self._state)
         self._reset()
         self.address = ctypes.addressof(self._state)
-        self.run_address = _run_address()
+        self.run_address = _routines()["pool_run"]
         _POOLS.append(self)
 
     def run(self, function: int, argument: int | None, chunks: int) -> None:
@@ -64,7 +68,7 @@ class Pool:
         state = self._state
         ctypes.memset(ctypes.addressof(state), 0, ctypes.sizeof(state))
         state.threads = self.threads
-        state.spins = SPINS if self.threads <= available_cores() else OVERSUBSCRIBED_SPINS
+        state.spins = _patience() if self.threads <= available_cores() else OVERSUBSCRIBED_SPINS
         for number in range(self.threads):
             state.workers[number].pool = ctypes.addressof(state)
             state.workers[number].own = sum(1 << chunk for chunk in range(number, 64, self.threads))
@@ -100,22 +104,34 @@ def _aligned_state() -> PoolState:
 
 
 @functools.cache
-def _run_address() -> int:
-    text = pool_module(platform.machine()) if _is_supported() else _serial_module()
-    return load_routines(text)["pool_run"]
+def _routines() -> dict[str, int]:
+    return load_routines(pool_module(platform.machine()) if _is_supported() else _serial_module())
 
 
 @functools.cache
-def _run_function() -> ctypes._CFunctionType:  # type: ignore[name-defined]
+def _run_function() -> Callable[..., None]:
     pointer = ctypes.c_void_p
-    return ctypes.CFUNCTYPE(None, pointer, pointer, pointer, ctypes.c_int64)(_run_address())
+    return ctypes.CFUNCTYPE(None, pointer, pointer, pointer, ctypes.c_int64)(_routines()["pool_run"])
+
+
+@functools.cache
+def _patience() -> int:
+    """Pauses in `AWAKE_NANOSECONDS`: processors differ by ten times in what they make of that instruction."""
+    pause = ctypes.CFUNCTYPE(None, ctypes.c_int64)(_routines()["pool_pause"])
+    sample, times = 500, []
+    for _ in range(3):
+        start = time.perf_counter_ns()
+        pause(sample)
+        times.append(time.perf_counter_ns() - start)
+    return max(OVERSUBSCRIBED_SPINS, AWAKE_NANOSECONDS * sample // max(1, min(times)))
 
 
 def _serial_module() -> str:
-    """`pool_run` for systems without futexes."""
+    """The same for systems without futexes."""
     module = Module()
     f = Routine(module, "pool_run", [("pool", PTR), ("function", PTR), ("argument", PTR), ("chunks", I64)])
     with f.each(f.arguments[3]) as chunk:
         f.call(f.arguments[1].ref, "void", [f.arguments[2], chunk])
     f.return_void()
+    Routine(module, "pool_pause", [("count", I64)]).return_void()
     return str(module)

@@ -59,7 +59,7 @@ def pool_module(architecture: str) -> str:
     """The text of the pool for Linux on `architecture`.
 
     It defines `pool_run(pool, function, argument, chunks)`, which calls `function(argument, chunk)` for each chunk below
-    `chunks` (at most 64) and returns when all are done.
+    `chunks` (at most 64) and returns when all are done, and `pool_pause(count)`, which does what idle threads do.
     """
     return str(_PoolEmitter(architecture).module)
 
@@ -71,6 +71,13 @@ class _PoolEmitter:
         self._worker()
         self._start()
         self._run()
+        self._pauses()
+
+    def _pauses(self) -> None:
+        f = Routine(self.module, "pool_pause", [("count", I64)])
+        with f.each(f.arguments[0]):
+            self._pause(f)
+        f.return_void()
 
     def _run(self) -> None:
         f = Routine(self.module, "pool_run", [("pool", PTR), ("function", PTR), ("argument", PTR), ("chunks", I64)])

@@ -469,3 +469,38 @@ def test_feed_records_and_results_need_no_dimensions():
     )
     assert call.run([0, 5]) == 1
     assert ctypes.sizeof(call.record) > 0
+
+
+# -- the end of the process
+
+
+ENDING = """
+import sys, threading
+import numpy as np
+from call_samples import copying_call, multiply_add_call, refuse
+from graphc.runtime.call_path import make_callable
+from graphc.runtime.jit.engine import load_kernels
+from graphc.runtime.threads.pool import shared_pool
+from sample_kernels import count_chunks
+
+kernel = count_chunks(8, work=100)
+loaded, cells = load_kernels([kernel]), np.zeros(64, np.int64)
+pointers = np.array([cells.ctypes.data])
+function = make_callable(copying_call(np.uint8, (1 << 20,), release=True), refuse)
+sys.kept = [function(np.ones(1 << 20, np.uint8)) for _ in range(3)]
+sys.function = function
+
+def keep_running():
+    while True:
+        function(sys.kept[0])
+
+threading.Thread(target=keep_running, daemon=True).start()
+shared_pool(3).run(loaded[kernel.name], pointers.ctypes.data, 8)
+"""
+
+
+def test_a_process_ends_in_good_order():
+    code = f"import sys\nsys.path.insert(0, {os.path.dirname(__file__)!r})\n" + ENDING
+    for _ in range(5):
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stderr) == (0, "")
