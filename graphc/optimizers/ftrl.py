@@ -10,7 +10,7 @@ from ..operation import Tensor
 from ..ops.compare import where
 from ..ops.conversion import cast
 from ..ops.elementwise import abs as absolute
-from ..ops.elementwise import pow, sign
+from ..ops.elementwise import pow, sign, sqrt
 from ..ops.filling import zeros_like
 from ..ops.grouping import group
 from ..variables import Variable
@@ -61,16 +61,22 @@ class FtrlOptimizer(Optimizer):
     def _prepare(self) -> None:
         self._learning_rate_tensor = self._parameter(self._learning_rate, "learning_rate")
 
+        self._power_tensor = self._parameter(self._learning_rate_power, "learning_rate_power")
+        self._l1_tensor = self._parameter(self._l1, "l1_regularization_strength")
+        self._l2_tensor = self._parameter(self._l2, "l2_regularization_strength")
+        self._shrinkage_tensor = self._parameter(self._shrinkage, "l2_shrinkage_regularization_strength")
+
     def _apply_dense(self, grad: Tensor, var: Variable) -> Any:
         accum, linear = self._slot_dict("accum")[var], self._slot_dict("linear")[var]
-        rate = cast(self._learning_rate_tensor, var.dtype)
-        shrunk = grad + var * (2 * self._shrinkage) if self._shrinkage else grad
+        shared = (self._learning_rate_tensor, self._power_tensor, self._l1_tensor, self._l2_tensor)
+        rate, power, l1, l2 = (cast(t, var.dtype) for t in shared)
+        shrunk = grad + var * (2 * cast(self._shrinkage_tensor, var.dtype)) if self._shrinkage else grad
         accumulated = accum + grad * grad
-        after, before = self._scale(accumulated), self._scale(accum.value())
+        after, before = self._scale(accumulated, power), self._scale(accum.value(), power)
         total = linear + shrunk - (after - before) / rate * var
-        weight = (sign(total) * self._l1 - total) / (after / rate + 2 * self._l2)
-        new = where(absolute(total) > self._l1, weight, zeros_like(weight))
+        weight = (sign(total) * l1 - total) / (after / rate + 2 * l2)
+        new = where(absolute(total) > l1, weight, zeros_like(weight))
         return group(accum.assign(accumulated), linear.assign(total), var.assign(new), name="ApplyFtrl")
 
-    def _scale(self, accumulated: Tensor) -> Tensor:
-        return pow(accumulated, -self._learning_rate_power)
+    def _scale(self, accumulated: Tensor, power: Tensor) -> Tensor:
+        return sqrt(accumulated) if self._learning_rate_power == -0.5 else pow(accumulated, -power)
