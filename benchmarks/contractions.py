@@ -148,7 +148,8 @@ def report(name: str, kernel: Kernel, took: float, build: float, schedule: bool)
     compiled = time.perf_counter() - start
     rate, peak = kernel.flops / took / 1e9, measured_peak()
     print(
-        f"{name:42} {rate:7.1f} GFLOP/s of {peak:5.1f} ({rate / peak:4.0%}) {took * 1e6:10.2f} us   text {len(kernel.text) / 1000:6.1f} kB, "
+        f"{name:42} {rate:7.1f} GFLOP/s of {peak:5.1f} ({rate / peak:4.0%}) {took * 1e6:10.2f} us   "
+        f"text {len(kernel.text) / 1000:6.1f} kB, "
         f"built {build * 1e3:5.1f} ms, compiled {compiled * 1e3:6.1f} ms"
     )
     if schedule:
