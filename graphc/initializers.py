@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from .dtypes import DType, as_dtype, float32
-from .operation import OpDef, Operation, Tensor, apply, define
+from .operation import Tensor
 from .ops.constants import build_constant
+from .ops.linear_algebra import orthonormal_columns
 from .ops.movement import reshape, transpose
 from .ops.random import random_normal, random_uniform, truncated_normal
-from .ops.rules import same_type
 
 _NARROWER = 0.87962566103423978
 """The standard deviation of a normal distribution truncated at two standard deviations."""
@@ -218,18 +218,6 @@ def lecun_uniform(seed: int | None = None) -> VarianceScaling:
     return VarianceScaling(1.0, "fan_in", "uniform", seed)
 
 
-def _orthonormal_columns(operation: Operation, matrix: np.ndarray) -> np.ndarray:
-    wide = matrix.astype(as_dtype(matrix.dtype).compute.numpy)
-    q, r = np.linalg.qr(wide)
-    return (q * np.where(np.diagonal(r) < 0, -1, 1)).astype(matrix.dtype)
-
-
-ORTHONORMAL_COLUMNS = define(
-    OpDef("orthonormal_columns", infer=same_type, differentiable=False, host=_orthonormal_columns)
-)
-"""Of a matrix with no more columns than rows, the orthogonal factor whose triangular one has a non-negative diagonal."""
-
-
 class Orthogonal(Initializer):
     """A random matrix with orthonormal rows or columns, whichever are fewer, times `gain`; all axes but the last are rows."""
 
@@ -241,7 +229,7 @@ class Orthogonal(Initializer):
             raise ValueError("The tensor to initialize must be at least two-dimensional")
         rows, columns = math.prod(shape[:-1]), shape[-1]
         drawn = random_normal([max(rows, columns), min(rows, columns)], dtype=dtype, seed=self.seed)
-        basis = apply(ORTHONORMAL_COLUMNS, [drawn])
+        basis = orthonormal_columns(drawn)
         matrix = transpose(basis) if rows < columns else basis
         return reshape(matrix, shape) * build_constant(self.gain, dtype)
 

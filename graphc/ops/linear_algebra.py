@@ -20,7 +20,7 @@ from .constants import convert_operands, convert_to_tensor
 from .elementwise import maximum, multiply, rsqrt, square
 from .movement import broadcast_to, expand_dims, squeeze, sum_to_shape, transpose
 from .reduce import reduce_sum
-from .rules import NUMBERS, check_kind, check_same_dtype
+from .rules import FLOATS, NUMBERS, check_kind, check_same_dtype
 
 AxisPair = tuple[tuple[int, ...], tuple[int, ...]]
 
@@ -248,6 +248,32 @@ def _tensordot_axes(axes: Any, rank_a: int, rank_b: int) -> AxisPair:
     return tuple(normalize_axis(int(i), rank_a) for i in first), tuple(normalize_axis(int(j), rank_b) for j in second)
 
 
+# -- factors
+
+
+def _factor_columns(operation: Operation, matrix: np.ndarray) -> np.ndarray:
+    q, r = np.linalg.qr(matrix.astype(as_dtype(matrix.dtype).compute.numpy))
+    return (q * np.where(np.diagonal(r) < 0, -1, 1)).astype(matrix.dtype)
+
+
+def _columns_type(types: Sequence[TensorType]) -> TensorType:
+    check_kind(types[0].dtype, FLOATS)
+    shape = types[0].shape
+    if shape is not None and (len(shape) != 2 or types[0].is_known and types[0].sizes[0] < types[0].sizes[1]):
+        raise ShapeError(f"takes a matrix with at least as many rows as columns, not {format_shape(shape)}")
+    return types[0]
+
+
+ORTHONORMAL_COLUMNS = define(
+    OpDef("orthonormal_columns", infer=_columns_type, differentiable=False, host=_factor_columns)
+)
+
+
+def orthonormal_columns(matrix: Tensor) -> Tensor:
+    """The orthogonal factor of a matrix that is not wider than high, the diagonal of the triangular one not being negative."""
+    return apply(ORTHONORMAL_COLUMNS, [matrix])
+
+
 # -- norms
 
 
@@ -273,4 +299,4 @@ L2_LOSS = define(
 )
 
 
-__all__ = ["dot_general", "l2_loss", "l2_normalize", "matmul", "matvec", "tensordot"]
+__all__ = ["dot_general", "l2_loss", "l2_normalize", "matmul", "matvec", "orthonormal_columns", "tensordot"]

@@ -10,7 +10,7 @@ from ..operation import Tensor
 from ..scopes import name_scope
 from ..shapes import are_compatible, format_shape
 from .activations import relu
-from .compare import equal, select
+from .compare import not_equal
 from .constants import convert_to_tensor
 from .conversion import cast
 from .cross_entropy import (
@@ -22,7 +22,7 @@ from .elementwise import abs as absolute
 from .elementwise import add, add_n, div_no_nan, log, minimum, multiply, negative, square, squared_difference, subtract
 from .movement import broadcast_to, squeeze, stop_gradient
 from .reduce import reduce_mean, reduce_sum
-from .shape_ops import shape, size
+from .shape_ops import shape
 
 
 class Reduction:
@@ -120,12 +120,9 @@ def _reduce(weighted: Tensor, values: Tensor, weights: Any, reduction: str) -> T
     everywhere = not isinstance(weights, Tensor) and weights != 0
     if reduction == Reduction.SUM_OVER_BATCH_SIZE or (everywhere and reduction == _BY_NONZERO):
         return reduce_mean(weighted, name="value") if values.type.rank != 0 else weighted
-    spread = multiply(convert_to_tensor(1, values.dtype), weights)
-    if reduction == Reduction.MEAN:
-        return div_no_nan(reduce_sum(weighted), reduce_sum(_fill(values, spread)), name="value")
-    present = select(equal(spread, convert_to_tensor(0, spread.dtype)), convert_to_tensor(0, spread.dtype),
-                     convert_to_tensor(1, spread.dtype))  # fmt: skip
-    return div_no_nan(reduce_sum(weighted), reduce_sum(_fill(values, present)), name="value")
+    factor = convert_to_tensor(weights, values.dtype)
+    total = factor if reduction == Reduction.MEAN else _present(factor)
+    return div_no_nan(reduce_sum(weighted), reduce_sum(_fill(values, total)), name="value")
 
 
 def _fill(values: Tensor, weights: Tensor) -> Tensor:
@@ -170,30 +167,31 @@ def mean_squared_error(labels: Any, predictions: Any, weights: Any = 1.0, scope:
 
 def mean_pairwise_squared_error(labels: Any, predictions: Any, weights: Any = 1.0, scope: str | None = None,
                                 loss_collection: Any = GraphKeys.LOSSES) -> Tensor:  # fmt: skip
-    """The mean over all pairs of elements of one example of ((difference of predictions) - (difference of labels))**2."""
+    """For each example the mean over pairs of elements of the squared error of their difference; summed over the examples.
+
+    With e = predictions - labels, n elements an example, that is 2 sum(e**2) / (n - 1) - 2 sum(e)**2 / (n (n - 1)). Elements
+    of weight 0 do not count in n.
+    """
     with name_scope(scope, "mean_pairwise_squared_error"):
         truth, found = _operands(labels, predictions)
         difference = subtract(found, truth)
-        rank = difference.type.rank
-        if rank is None:
+        factor = cast(convert_to_tensor(weights), difference.dtype)
+        _check_weights(difference, factor)
+        if difference.type.rank is None:
             raise ValueError("mean_pairwise_squared_error: the rank must be known")
-        axes = list(range(1, rank))
-        count = cast(size(difference[0]) if rank else 1, difference.dtype)
-        pairs = subtract(count, convert_to_tensor(1, difference.dtype))
-        squares = div_no_nan(reduce_sum(square(difference), axes, keepdims=True), pairs)
-        means = div_no_nan(square(reduce_sum(difference, axes, keepdims=True)), multiply(pairs, count))
-        per_example = multiply(subtract(squares, means), convert_to_tensor(2, difference.dtype))
-        factor = weights if isinstance(weights, (int, float)) else cast(convert_to_tensor(weights), difference.dtype)
-        weighted = multiply(per_example, factor)
-        present = cast(_nonzero_rows(weighted, factor), difference.dtype)
-        loss = div_no_nan(reduce_sum(weighted), reduce_sum(present), name="value")
+        axes = list(range(1, difference.type.rank))
+        count = reduce_sum(_fill(difference, _present(factor)), axes, keepdims=True)
+        others = relu(subtract(count, 1.0))
+        squares = div_no_nan(reduce_sum(square(difference), axes, keepdims=True), others)
+        means = div_no_nan(square(reduce_sum(difference, axes, keepdims=True)), multiply(count, others))
+        loss = reduce_sum(multiply(multiply(subtract(squares, means), 2.0), factor), name="value")
         add_loss(loss, loss_collection)
         return loss
 
 
-def _nonzero_rows(weighted: Tensor, weights: Any) -> Tensor:
-    spread = multiply(convert_to_tensor(1, weighted.dtype), weights)
-    return broadcast_to(~equal(spread, convert_to_tensor(0, weighted.dtype)), shape(weighted))
+def _present(weights: Tensor) -> Tensor:
+    """1 where a weight is not zero."""
+    return cast(not_equal(weights, 0), weights.dtype)
 
 
 def cosine_distance(labels: Any, predictions: Any, axis: Any = None, weights: Any = 1.0, scope: str | None = None,
