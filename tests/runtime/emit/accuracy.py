@@ -41,9 +41,11 @@ def every_float32(stride: int, offset: int = 0) -> Array:
 def special_values(dtype: type = np.float32) -> Array:
     """Zeros, infinities, NaN, denormals, and the neighbours of borders where functions change or overflow."""
     info = np.finfo(dtype)
-    plain = [0.0, 1.0, 2.0, 0.5, 1.5, 2.5, 3.0, 4.0, 10.0, 0.25, 0.75, 1e-3, 1e-6, 20.0, 100.0, 1000.0, 1e5, 1e6, 1e10, np.pi, np.e,
-             np.pi / 2, np.pi / 4, np.log(2), 9.02, 3.93, 10.06, 17.3, 88.72284, 88.0, 87.3, 89.0, 103.97, 104.0, 709.78, 710.0,
-             745.2, 746.0, 0.925, 0.55, 0.4375, 1.46163, 26.5]  # fmt: skip
+    plain = [
+        0.0, 0.25, 0.5, 0.55, 0.75, 0.925, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 10.0, 20.0, 100.0, 1000.0, 1e-3, 1e-6, 1e5, 1e6, 1e10,
+        np.pi, np.pi / 2, np.pi / 4, np.e, np.log(2), 1.46163, 3.93, 9.02, 10.06, 17.3, 26.5, 87.3, 88.0, 88.72284, 89.0,
+        89.416, 103.97, 104.0, 709.78, 710.0, 710.4758, 745.2, 746.0,
+    ]  # fmt: skip
     sizes = [float(info.tiny), float(info.smallest_subnormal), float(info.max), float(info.eps), *plain]
     with np.errstate(over="ignore"):
         centre = np.array(sizes, dtype)

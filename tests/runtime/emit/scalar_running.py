@@ -20,6 +20,11 @@ from graphc.runtime.schedule.machine import Machine, host_machine
 Scalar = Callable[..., Any]
 
 
+def calling(name: str, *constants: Any) -> Scalar:
+    """The scalar function that calls one operation, with constants as its last operands."""
+    return lambda s, *values: getattr(s, name)(*values, *constants)
+
+
 def kernel_text(
     scalar: Scalar, operands: Sequence[DType], result: DType, count: int, lanes: int, chains: int, machine: Machine
 ) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from accuracy import REFERENCES, errors_in_ulp, every_float32, special_values
-from scalar_running import run_native
+from scalar_running import calling, run_native
 
 from graphc.runtime.schedule.machine import AVX2, SSE, Machine, host_machine
 from graphc.scalars import FLOAT_UNARY
@@ -34,7 +34,7 @@ def assert_accurate(name: str, *arguments: np.ndarray, bound: float | None = Non
     bound = bound_of(name) if bound is None else bound
     with np.errstate(all="ignore"):
         want = REFERENCES[name](*[a.astype(np.float64) for a in arguments])
-    got = run_native(lambda s, *values: getattr(s, name)(*values), *arguments, **options)
+    got = run_native(calling(name), *arguments, **options)
     error = errors_in_ulp(got, want)
     worst = int(np.argmax(error))
     shown = [a[worst] for a in arguments], got[worst], want[worst]
