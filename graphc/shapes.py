@@ -300,6 +300,8 @@ def normalize_axis(axis: int, rank: int) -> int:
 
 def is_affine_reshape(source: Sequence[int], result: Sequence[int]) -> bool:
     """Whether an element of the result lies at an affine index of the source: dimensions are only split, or of size 1."""
+    if 0 in source:
+        return True
     runs = [size for size in result if size != 1]
     for size in source:
         product = 1

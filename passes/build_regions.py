@@ -90,6 +90,8 @@ class RegionBuilder:
         if CONTRACTIONS[region.anchor.definition.name] == "convolution":
             return True
         while self._is_inline(tensor) and tensor.operation.inputs:
+            if any(stride < 0 for stride in tensor.operation.attributes.get("strides", ())):
+                return True
             tensor = tensor.operation.inputs[0]
         return is_scalar_constant(tensor) or self._is_inline(tensor)
 

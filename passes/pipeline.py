@@ -11,6 +11,7 @@ from graphc.passes.expand_gradients import ExpandGradients
 from graphc.passes.fold_constants import FoldConstants
 from graphc.passes.fuse import Fuse
 from graphc.passes.manager import run_passes
+from graphc.passes.order_contractions import OrderContractions
 from graphc.passes.place_results import PlaceResults
 from graphc.passes.split_reductions import SplitReductions
 from graphc.program import Program
@@ -25,6 +26,7 @@ PASSES: tuple[Pass, ...] = (
     FoldConstants(),
     EliminateCommonSubexpressions(),
     EliminateDeadCode(),
+    OrderContractions(),
     Fuse(),
     PlaceResults(),
 )

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import math
+
 from graphc.operation import Literal, Tensor
 from graphc.ops.constants import build_constant
 from graphc.passes.patterns import Match, attributes, op, rule, tensors
-from graphc.passes.rules.building import broadcast, concat, cut, is_made_by, reshape, transpose
+from graphc.passes.rules.building import (
+    broadcast,
+    concat,
+    cut,
+    is_made_by,
+    reshape,
+    reshape_groups,
+    transpose,
+)
 
 (x,) = tensors("x")
 P, Q = attributes("P Q")
@@ -24,6 +34,36 @@ def _spread_one_element(m: Match) -> Tensor | None:
     return broadcast(reshape(source, ()), m.root.output.type.sizes) if source.type.elements == 1 else None
 
 
+def _reshape_before_slice(m: Match) -> Tensor | None:
+    """Reshapes the whole and slices then, so that the reshape is a view of what is sliced.
+
+    Each sliced axis must hold a run of elements that is also a run along the first axis that it is split into.
+    """
+    inner, whole, after = m.operations[1], m.x.type.sizes, m.root.output.type.sizes
+    part, begins = inner.output.type.sizes, inner.attributes["begin"]
+    groups = reshape_groups(part, after)
+    kept_units = all(whole[axis] == 1 for axis, size in enumerate(part) if size == 1)
+    if groups is None or not kept_units or any(stride != 1 for stride in inner.attributes["strides"]):
+        return None
+    shape, begin = list(after), [0] * len(after)
+    for left, right in groups:
+        run = _find_run([whole[a] for a in left], [part[a] for a in left], [begins[a] for a in left], [after[a] for a in right])
+        if run is None:
+            return None
+        shape[right[0]], begin[right[0]] = run
+    return cut(reshape(m.x, tuple(shape)), begin, after, [1] * len(after))
+
+
+def _find_run(whole: list[int], part: list[int], begin: list[int], after: list[int]) -> tuple[int, int] | None:
+    """The extent and the begin, along the first axis after a reshape, of a slice along the first axis before it."""
+    if whole[1:] != part[1:]:
+        return None
+    below, row = math.prod(whole[1:]), math.prod(after[1:])
+    if (whole[0] * below) % row or (begin[0] * below) % row:
+        return None
+    return whole[0] * below // row, begin[0] * below // row
+
+
 def _moves_nothing(m: Match) -> bool:
     return m.root.output.type == m.x.type
 
@@ -32,6 +72,7 @@ RESHAPE_RULES = [
     rule(op.reshape(x), x, _moves_nothing, name="reshape to the same shape"),
     rule(op.reshape(op.reshape(x)), _collapse_reshapes),
     rule(op.reshape(op.broadcast_to(x)), _spread_one_element),
+    rule(op.reshape(op.slice(x)), _reshape_before_slice),
 ]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from graphc.operation import DEFINITIONS, Tensor, apply
 from graphc.ops.constants import build_constant
 from graphc.passes.patterns import Match, Rule, op, rule, tensors
-from graphc.passes.rules.building import REDUCTIONS, drop_units, reduce, reshape, reshape_groups
+from graphc.passes.rules.building import REDUCTIONS, again, reduce, reshape, reshape_groups
 
 (x,) = tensors("x")
 
@@ -100,10 +100,6 @@ def _shape_after(m: Match, sizes: Sequence[int]) -> tuple[int, ...]:
     return tuple(size for axis, size in enumerate(sizes) if axis not in _axes(m))
 
 
-def _only_changes_units(m: Match) -> bool:
-    return drop_units(m.x.type.sizes) == drop_units(m.operations[1].output.type.sizes)
-
-
 def _rules_for(name: str) -> list[Rule]:
     pattern = getattr(op, name)
     return [
@@ -115,4 +111,7 @@ def _rules_for(name: str) -> list[Rule]:
     ]
 
 
-RULES = [item for name in REDUCTIONS for item in _rules_for(name)]
+# Rounding is the same for numbers of the other sign.
+_SIGN = rule(op.reduce_sum(op.neg(x)), lambda m: apply(DEFINITIONS["neg"], [again(m.root.output, [m.x])]))
+
+RULES = [_SIGN, *[item for name in REDUCTIONS for item in _rules_for(name)]]

@@ -85,7 +85,7 @@ class NestEmitter:
         self.bases: dict[Any, Value] = {}
         self.innermost = ""
         self.lanes: Lanes | None = None
-        self.code = 0
+        self.code: int | None = None
         self.guard: Within | None = None
         self.status: Value | None = None
 
@@ -423,7 +423,7 @@ class NestEmitter:
             else:
                 value = self.values[operand]
                 operands.append(vectors.splat(self.function, value, lanes) if value.lanes < lanes else value)
-        self.code, self.guard = compute.code if compute.code is not None else 0, compute.guard
+        self.code, self.guard = compute.code, compute.guard
         assert compute.definition.scalar is not None
         return compute.definition.scalar(self.scalars, *operands, **compute.attributes)
 
@@ -474,7 +474,12 @@ class NestEmitter:
         return typed(function.select(bad, constant(0, value.type), value), int64)
 
     def report_unless(self, holds: Value, value: TypedValue) -> None:
-        """Reports the check of the value being computed where `holds` fails in a lane that is there."""
+        """Reports the check of the value being computed where `holds` fails in a lane that is there.
+
+        Only operations that users divide with are checked; others divide by what they know.
+        """
+        if self.code is None:
+            return
         bad = self.function.bit_xor(holds, constant(True, holds.type))
         self._report(bad, self.scalars.cast(value, int64), self.code, 0, self.guard)
 

@@ -66,6 +66,8 @@ def split_index(shape: Sequence[int], offset_of: Sequence[tuple[Index, int]]) ->
     Dimensions of one shape are matched with runs of the other: a run of source dimensions that makes up one dimension of
     `shape` is affine; the other way round is not, unless the sizes are 1.
     """
+    if 0 in shape:
+        return (Index(),) * len(shape)  # nothing is ever read
     pairs = [(i, s) for i, s in offset_of if s != 1]
     result: list[Index] = []
     for size in shape:
