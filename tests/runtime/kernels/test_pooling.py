@@ -52,8 +52,9 @@ def expected_max_gradient(p: Pooling, images: np.ndarray, gradient: np.ndarray) 
     lowest = -np.inf if p.dtype.is_floating else p.dtype.min
     wide = images.astype(np.float64) if p.dtype.is_floating else images
     result, pending = pad(p, np.zeros(images.shape), 0), np.ones(largest.shape, bool)
-    for here, target in zip(seen(p, pad(p, wide, lowest)), seen(p, result)):
-        equal = pending & (here == largest)
+    inside = pad(p, np.ones(images.shape, bool), False)
+    for here, target, valid in zip(seen(p, pad(p, wide, lowest)), seen(p, result), seen(p, inside)):
+        equal = pending & valid & (here == largest)
         target += np.where(equal, gradient.astype(np.float64), 0)
         pending &= ~equal
     return crop(p, result)
