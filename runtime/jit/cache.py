@@ -14,12 +14,13 @@ import importlib.util
 import os
 import stat
 import sys
-import tempfile
+import threading
 import time
-from pathlib import Path
 
 _MAGIC = b"graphc\x00\x01"
 _DIGEST_BYTES = 32
+_ASIDE = "new-"
+_PRUNINGS = 64
 _DAY = 86400.0
 SIZE_LIMIT = 512 << 20
 
@@ -30,10 +31,9 @@ class DiskCache:
     At most about `limit` bytes are kept; those not used for longest are dropped first.
     """
 
-    def __init__(self, folder: Path | None, limit: int = SIZE_LIMIT):
-        self.folder = folder if folder is not None and _is_private(folder) else None
+    def __init__(self, folder: str | os.PathLike[str] | None, limit: int = SIZE_LIMIT):
+        self.folder = os.fspath(folder) if folder is not None and _is_private(folder) else None
         self.limit = limit
-        self._unpruned = limit // 8  # the first blob that is written looks at the size of what is there
 
     def get(self, key: str) -> bytes | None:
         """The blob stored under `key`, or None."""
@@ -57,20 +57,17 @@ class DiskCache:
         """Stores `blob` under `key`, replacing what was there."""
         if self.folder is None:
             return
+        digest = hashlib.sha256(blob).digest()
+        aside = os.path.join(self.folder, f"{_ASIDE}{os.getpid()}-{threading.get_ident()}-{digest[:8].hex()}")
         try:
-            handle, aside = tempfile.mkstemp(prefix="new-", dir=self.folder)
-        except OSError:
-            return
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(_MAGIC + hashlib.sha256(blob).digest() + blob)
+            with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                file.write(_MAGIC + digest + blob)
             os.replace(aside, self._path(key))
         except OSError:
             _remove(aside)
             return
-        self._unpruned += len(blob)
-        if self._unpruned > self.limit // 8:
-            self._unpruned = 0
+        # Now and then, by chance of the content, so that no process has to keep count: every 64th of the limit on average.
+        if int.from_bytes(digest[:4], "little") * self.limit < len(blob) * _PRUNINGS << 32:
             self.prune()
 
     def prune(self) -> None:
@@ -82,7 +79,7 @@ class DiskCache:
         kept = 0
         for modified, size, path in entries:
             kept += size
-            abandoned = os.path.basename(path).startswith("new-") and time.time() - modified > _DAY
+            abandoned = os.path.basename(path).startswith(_ASIDE) and time.time() - modified > _DAY
             if abandoned or (excess and kept > self.limit * 3 // 4):
                 _remove(path)
 
@@ -116,7 +113,7 @@ def shared_cache() -> DiskCache:
 
 @functools.lru_cache(maxsize=16)
 def _cache_at(folder: str | None) -> DiskCache:
-    return DiskCache(Path(folder) if folder else None)
+    return DiskCache(folder)
 
 
 def _folder() -> str | None:
@@ -135,10 +132,10 @@ def _folder() -> str | None:
     return os.path.join(base, "graphc") if os.path.isabs(base) else None
 
 
-def _is_private(folder: Path) -> bool:
+def _is_private(folder: str | os.PathLike[str]) -> bool:
     """Whether the folder is there (it is made if need be) and nobody but this user can write to it."""
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.makedirs(folder, mode=0o700, exist_ok=True)
         facts = os.stat(folder)
     except OSError:
         return False
@@ -173,25 +170,28 @@ def _touch(path: str) -> None:
 def llvm_stamp() -> str:
     """Changes whenever the installed llvmlite does; found without importing it."""
     spec = importlib.util.find_spec("llvmlite")
-    folder = Path(spec.submodule_search_locations[0]) if spec and spec.submodule_search_locations else None
-    if folder is None:
+    if spec is None or not spec.submodule_search_locations:
         raise ModuleNotFoundError("graphc needs llvmlite to make machine code")
-    return _stamp([folder / "__init__.py", *sorted((folder / "binding").glob("*llvmlite*"))])
+    folder = spec.submodule_search_locations[0]
+    binding = os.path.join(folder, "binding")
+    libraries = [os.path.join(binding, name) for name in sorted(os.listdir(binding)) if "llvmlite" in name]
+    return _stamp([os.path.join(folder, "__init__.py"), *libraries])
 
 
 @functools.cache
 def package_stamp() -> str:
     """Changes whenever a source file of graphc does, so that code of an older compiler is never taken for its own."""
-    files: list[Path] = []
-    for root, folders, names in os.walk(Path(__file__).parents[2], followlinks=True):
+    files: list[str] = []
+    package = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
+    for folder, folders, names in os.walk(package, followlinks=True):
         folders.sort()
-        files += [Path(root) / name for name in sorted(names) if name.endswith(".py")]
+        files += [os.path.join(folder, name) for name in sorted(names) if name.endswith(".py")]
     return _stamp(files)
 
 
-def _stamp(files: list[Path]) -> str:
+def _stamp(files: list[str]) -> str:
     digest = hashlib.sha256()
     for file in files:
-        facts = file.stat()
-        digest.update(f"{file.name} {facts.st_size} {facts.st_mtime_ns}\n".encode())
+        facts = os.stat(file)
+        digest.update(f"{os.path.basename(file)} {facts.st_size} {facts.st_mtime_ns}\n".encode())
     return digest.hexdigest()[:20]

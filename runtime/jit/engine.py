@@ -12,7 +12,7 @@ import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import TYPE_CHECKING
 
 from graphc.runtime.jit.cache import llvm_stamp, shared_cache
 from graphc.runtime.jit.conversions import NAMES as CONVERSION_NAMES
@@ -22,6 +22,9 @@ from graphc.runtime.jit.loader import CodeBlock, load_images, load_objects
 from graphc.runtime.kernel import Kernel
 from graphc.runtime.schedule.machine import Machine, host_machine
 from graphc.runtime.schedule.topology import available_cores
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 FORMAT = "1"  # of what is stored: raise it when images change their meaning
 RETAINED_BYTES = 64 << 20
@@ -96,7 +99,8 @@ class _Engine:
         """Waits until nothing is being compiled."""
         with self._lock:
             pending = list(self._pending.values())
-        wait(pending)
+        for future in pending:
+            future.exception()  # which waits; whoever needs the kernel gets the error
 
     def _find(self, keys: dict[str, _Key]) -> dict[str, CodeBlock]:
         found = {}
@@ -140,6 +144,8 @@ class _Engine:
         with self._lock:
             if key not in self._pending:
                 if self._workers is None:
+                    from concurrent.futures import ThreadPoolExecutor
+
                     self._workers = ThreadPoolExecutor(available_cores(), thread_name_prefix="graphc-compile")
                 self._pending[key] = self._workers.submit(_find_or_compile, kernel.text, machine)
             return self._pending[key]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 PAGE = 4096
 _ELF_X86_64 = b"\x7fELF\x02\x01\x01"
@@ -24,8 +24,7 @@ _FUNCTION, _LOCAL = 2, 0
 _UNDEFINED_SECTION, _FIRST_RESERVED_SECTION = 0, 0xFF00
 
 
-@dataclass(frozen=True)
-class Image:
+class Image(NamedTuple):
     """`code` holds the bytes; those from `writable_from` on (a multiple of a page, or the end) are written at run time.
 
     `exports` gives the offset of each function; `imports` the cells to fill with the address of a foreign symbol;
@@ -35,8 +34,8 @@ class Image:
     code: bytes
     writable_from: int
     exports: dict[str, int]
-    imports: list[tuple[int, str]] = field(default_factory=list)
-    addresses: list[tuple[int, int]] = field(default_factory=list)
+    imports: list[tuple[int, str]]
+    addresses: list[tuple[int, int]]
 
     def to_bytes(self) -> bytes:
         facts = [self.writable_from, self.exports, self.imports, self.addresses]
@@ -50,8 +49,7 @@ class Image:
         return Image(data[8 + length :], writable_from, exports, imports, addresses)
 
 
-@dataclass(frozen=True)
-class _Section:
+class _Section(NamedTuple):
     name: str
     kind: int
     flags: int
@@ -62,8 +60,7 @@ class _Section:
     alignment: int
 
 
-@dataclass(frozen=True)
-class _Symbol:
+class _Symbol(NamedTuple):
     name: str
     binding: int
     kind: int

@@ -6,10 +6,9 @@ import functools
 import math
 import os
 import platform
-from pathlib import Path
 
-_CPUS = Path("/sys/devices/system/cpu")
-_CGROUP = Path("/sys/fs/cgroup")
+_CPUS = "/sys/devices/system/cpu"
+_CGROUPS = "/sys/fs/cgroup"
 
 
 def available_cores() -> int:
@@ -28,23 +27,22 @@ def _core_of(cpu: int) -> str:
     """The hardware threads of the core that a processor number belongs to."""
     if _threads_are_single():
         return str(cpu)
-    return _read(_CPUS / f"cpu{cpu}" / "topology" / "thread_siblings_list").strip() or str(cpu)
+    return _read(f"{_CPUS}/cpu{cpu}/topology/thread_siblings_list").strip() or str(cpu)
 
 
 @functools.cache
 def _threads_are_single() -> bool:
-    return _read(_CPUS / "smt" / "active").strip() == "0"
+    return _read(f"{_CPUS}/smt/active").strip() == "0"
 
 
 def _control_group_limit() -> float | None:
     """Processors' worth of time that the control group grants, None where it sets no limit."""
     own = next((line[3:] for line in _read("/proc/self/cgroup").splitlines() if line.startswith("0::")), "")
-    for folder in (_CGROUP / own.lstrip("/"), _CGROUP):
-        limit = _quota(_read(folder / "cpu.max").split())
+    for folder in (f"{_CGROUPS}{own}", _CGROUPS):
+        limit = _quota(_read(f"{folder}/cpu.max").split())
         if limit is not None:
             return limit
-    first = _CGROUP / "cpu"
-    return _quota([_read(first / "cpu.cfs_quota_us").strip(), _read(first / "cpu.cfs_period_us").strip()])
+    return _quota([_read(f"{_CGROUPS}/cpu/cpu.cfs_{name}_us").strip() for name in ("quota", "period")])
 
 
 def _quota(words: list[str]) -> float | None:
@@ -58,9 +56,9 @@ def cache_sizes(defaults: tuple[int, int, int]) -> tuple[int, int, int]:
     """Bytes of the first-level data cache, the second and the third level; a default where the system is silent."""
     sizes = dict(zip((1, 2, 3), defaults))
     for index in range(5):
-        folder = _CPUS / "cpu0" / "cache" / f"index{index}"
-        level, size = _read(folder / "level").strip(), _read(folder / "size").strip()
-        if level.isdigit() and size[-1:] == "K" and _read(folder / "type").strip() != "Instruction":
+        folder = f"{_CPUS}/cpu0/cache/index{index}"
+        level, size = _read(f"{folder}/level").strip(), _read(f"{folder}/size").strip()
+        if level.isdigit() and size[-1:] == "K" and _read(f"{folder}/type").strip() != "Instruction":
             sizes[int(level)] = int(size[:-1]) << 10
     return sizes[1], sizes[2], sizes[3]
 
@@ -79,7 +77,7 @@ def cpu_identity() -> str:
     return f"{platform.machine()} {facts}" if facts else f"{platform.platform()} {platform.processor()}"
 
 
-def _read(path: str | Path) -> str:
+def _read(path: str) -> str:
     try:
         with open(path, encoding="ascii", errors="replace") as file:
             return file.read()

@@ -98,7 +98,9 @@ class _PoolEmitter:
         sleepers = f.atomic_load(f.field_address(pool, PoolState, "sleepers"), I32)
         with f.when(f.is_set(sleepers)):
             f.atomic("add", f.field_address(pool, PoolState, "wakes"), 1, I32)
-            self._futex(f, f.field_address(pool, PoolState, "wakes"), _WAKE_PRIVATE, sleepers)
+            needed = f.cast("trunc", f.binary("sub", chunks, 1), I32)
+            fewer = f.select(f.icmp("slt", needed, sleepers), needed, sleepers)
+            self._futex(f, f.field_address(pool, PoolState, "wakes"), _WAKE_PRIVATE, fewer)
         self._take_chunks(f, pool, f.field_address(pool, PoolState, "workers"), wakes_caller=False)
         self._join(f, pool)
         f.atomic_store(0, busy, I32, "release")
