@@ -1,0 +1,83 @@
+"""Convolutions and their gradients with what follows them, as sequences of kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from graphc.operation import Operation, Tensor
+from graphc.program import Program
+from graphc.runtime.kernels.convolution import Convolution
+from graphc.runtime.kernels.convolution_kernels import (
+    build_convolution,
+    build_convolution_filter_gradient,
+    build_convolution_input_gradient,
+)
+from graphc.runtime.kernels.sequence import KernelSequence
+from graphc.runtime.lower.epilogue import RegionEpilogue, TileAccess
+from graphc.runtime.lower.lowered import Argument, LoweredStep, Temporary
+from graphc.runtime.schedule.machine import Machine
+from graphc.shapes import count_elements
+
+Build = Callable[..., KernelSequence]
+
+_BUILDERS: dict[str, tuple[Build, bool]] = {
+    "conv2d": (build_convolution, False),
+    "conv2d_input_gradient": (build_convolution_input_gradient, True),
+    "conv2d_filter_gradient": (build_convolution_filter_gradient, False),
+}
+"""How each operation is built, and whether its kernel takes the operands the other way round."""
+
+
+def lower_convolution(body: Program, inputs: Sequence[Tensor], outputs: Sequence[Tensor], machine: Machine, threads: int,
+                      label: str) -> list[LoweredStep]:  # fmt: skip
+    """The steps of a region around one convolution; `inputs` and `outputs` stand for its parameters and fetches."""
+    anchor = next(op for op in body.operations if op.definition.name in _BUILDERS)
+    build, is_turned = _BUILDERS[anchor.definition.name]
+    columns = anchor.output.type.sizes[-1]
+    extras = _find_extras(body, anchor)
+    epilogue = None
+    if body.fetches != (anchor.output,):
+        accesses = {t: _tile_access(t, anchor, columns) for t in extras}
+        results = [(t, TileAccess(columns, 1)) for t in body.fetches]
+        epilogue = RegionEpilogue(body, anchor, accesses, results, machine)
+    sequence = build(describe_convolution(anchor), machine, threads, epilogue)
+    actual = {p.tensor: t for p, t in zip(body.parameters, inputs)}
+    operands = [actual[t] for t in anchor.inputs]
+    if is_turned:
+        operands.reverse()
+    return place_sequence(sequence, [*operands, *(actual[t] for t in extras), *outputs], label)
+
+
+def place_sequence(sequence: KernelSequence, operands: Sequence[Tensor], label: str) -> list[LoweredStep]:
+    """The steps of a sequence of kernels on these operands, with temporaries between them."""
+    arguments = [Argument(t) for t in operands] + [Argument(Temporary(size)) for size in sequence.temporaries]
+    return [LoweredStep(step.kernel, tuple(arguments[i] for i in step.operands), label) for step in sequence.steps]
+
+
+def describe_convolution(anchor: Operation) -> Convolution:
+    """The forward convolution that an operation is, or is a gradient of."""
+    attributes = anchor.attributes
+    first, second = (t.type.sizes for t in anchor.inputs)
+    images, window = first, second
+    if anchor.definition.name.endswith("input_gradient"):
+        images, window = attributes["input_shape"], first
+    elif anchor.definition.name.endswith("filter_gradient"):
+        window = attributes["filter_shape"]
+    (top, bottom), (left, right) = attributes["padding"]
+    return Convolution(
+        *images, window[0], window[1], window[3], tuple(attributes["strides"]), (top, bottom, left, right),
+        tuple(attributes["dilations"]), anchor.output.dtype,
+    )  # fmt: skip
+
+
+def _find_extras(body: Program, anchor: Operation) -> list[Tensor]:
+    """What the epilogue reads besides the result of the convolution, in the order of the parameters."""
+    read = {t for op in body.operations if op is not anchor for t in op.inputs}
+    return [p.tensor for p in body.parameters if p.tensor in read]
+
+
+def _tile_access(tensor: Tensor, anchor: Operation, columns: int) -> TileAccess:
+    """An operand of the result's shape, one value a channel, or one value."""
+    if tensor.type.sizes == anchor.output.type.sizes:
+        return TileAccess(columns, 1)
+    return TileAccess(0, 1 if count_elements(tensor.type.sizes) > 1 else 0)
