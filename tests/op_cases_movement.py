@@ -107,6 +107,13 @@ case(
 
 case(
     "slice",
+    lambda x: slicing.slice(x, [1, 2], [2, 1]),
+    arrays((3, 17), (4, 3), (3, 5)),
+    lambda x: x[1:3, 2:3],
+    gradient=True,
+)
+case(
+    "open_slice",
     lambda x: slicing.slice(x, [1, 2], [2, -1]),
     arrays((3, 17), (4, 3), (3, 2)),
     lambda x: x[1:3, 2:],

@@ -16,7 +16,7 @@ from .compare import equal
 from .constants import convert_operands, convert_to_tensor
 from .indexing import gather
 from .movement import reshape, squeeze
-from .rules import check_same_dtype, normalize, size_list
+from .rules import check_same_dtype, normalize, shape_error, size_list
 from .shape_ops import shape as shape_of
 
 # -- where
@@ -55,9 +55,8 @@ def boolean_mask(tensor: Any, mask: Any, name: str = "boolean_mask", axis: Any =
         place = normalize(place, values.type.rank)
     covered = None if values.type.shape is None else values.type.shape[place : place + chosen.type.rank]
     if not are_compatible(covered, chosen.type.shape):
-        raise ShapeError(
-            f"boolean_mask: a mask of shape {format_shape(chosen.type.shape)} does not fit the sizes {format_shape(covered)}"
-        )
+        shapes = f"{format_shape(chosen.type.shape)} does not fit the sizes {format_shape(covered)}"
+        raise shape_error(f"boolean_mask: a mask of shape {shapes}", values, chosen)
     with name_scope(name, "boolean_mask"):
         flat = values if chosen.type.rank == 1 else reshape(values, _merged_sizes(values, place, chosen.type.rank))
         places = squeeze(true_indices(reshape(chosen, [-1])), axis=[1])

@@ -12,6 +12,7 @@ from .movement import sum_to_shape
 from .rules import FLOATS, NUMBERS, elementwise_type
 
 Scalar = Callable[..., Any]
+Function = Callable[..., Tensor]
 UnaryDerivative = Callable[[Tensor, Tensor, Tensor], Tensor]
 BinaryDerivative = Callable[[Tensor, Tensor, Tensor, Tensor], "tuple[Tensor | None, Tensor | None]"]
 
@@ -57,8 +58,9 @@ def define_binary(
 
     def gradient(operation: Operation, g: Tensor) -> Sequence[Tensor | None]:
         assert derivative is not None
-        found = derivative(g, *operation.inputs, operation.output)
-        return [part if part is None else sum_to_shape(part, t.type.sizes) for part, t in zip(found, operation.inputs)]
+        x, y = operation.inputs
+        found = derivative(g, x, y, operation.output)
+        return [part if part is None else sum_to_shape(part, t.type.sizes) for part, t in zip(found, (x, y))]
 
     return define(
         OpDef(
@@ -79,7 +81,7 @@ def unary(
     doc: str,
     kinds: str = FLOATS,
     result: DType | None = None,
-) -> Callable[..., Tensor]:
+) -> Function:
     """Defines an operation of one operand (see define_unary) and gives its public function, f(x, name=None).
 
     `default_name` is the name of operations that the user gives none.
@@ -100,7 +102,7 @@ def binary(
     doc: str,
     kinds: str = NUMBERS,
     result: DType | None = None,
-) -> Callable[..., Tensor]:
+) -> Function:
     """Defines an operation of two operands (see define_binary) and gives its public function, f(x, y, name=None)."""
     definition = define_binary(name, scalar, derivative, kinds, result)
 
@@ -110,7 +112,7 @@ def binary(
     return _document(function, name, doc)
 
 
-def _document(function: Callable[..., Tensor], name: str, doc: str) -> Callable[..., Tensor]:
+def _document(function: Function, name: str, doc: str) -> Function:
     function.__name__ = function.__qualname__ = name
     function.__doc__ = doc
     return function

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import reduce
 from typing import Any
 
@@ -17,7 +17,7 @@ from ..shapes import are_compatible, format_shape, merge_shapes
 from .compare import greater, greater_equal, less, less_equal, logical_and, not_equal, select
 from .constants import convert_operands, convert_to_tensor
 from .conversion import cast
-from .declare import binary, define_binary, unary
+from .declare import Function, binary, define_binary, unary
 from .movement import broadcast_to, sum_to_shape
 from .rules import FLOATS, NUMBERS, check_kind, check_same_dtype, elementwise_type, is_tensor
 
@@ -31,7 +31,7 @@ realdiv = binary(
     kinds=FLOATS,
 )  # fmt: skip
 floordiv = binary(
-    "floordiv", "FloorDiv", lambda s, x, y: s.floordiv(x, y), None,
+    "floordiv", "floordiv", lambda s, x, y: s.floordiv(x, y), None,
     "x / y rounded down, elementwise; a run in which an integer is divided by zero fails.",
 )  # fmt: skip
 floormod = binary(
@@ -98,7 +98,7 @@ xlogy = binary(
     "xlogy", "Xlogy", lambda s, x, y: s.select(s.eq(x, 0), s.constant(0, x), s.mul(x, s.log(y))),
     lambda g, x, y, z: (g * _nonzero(x, log(y)), g * xdivy(x, y)), "x * log(y), and 0 where x is 0.", kinds=FLOATS,
 )  # fmt: skip
-xdivy = binary(
+xdivy: Function = binary(
     "xdivy", "Xdivy", lambda s, x, y: s.select(s.eq(x, 0), s.constant(0, x), s.div(x, y)),
     lambda g, x, y, z: (g * _nonzero(x, reciprocal(y)), g * xdivy(-x, square(y))), "x / y, and 0 where x is 0.", kinds=FLOATS,
 )  # fmt: skip
@@ -118,21 +118,21 @@ def zeros_of(tensor: Tensor) -> Tensor:
 
 negative = unary("neg", "Neg", lambda s, x: s.neg(x), lambda g, x, y: -g, "-x, elementwise.", NUMBERS)
 abs = unary("abs", "Abs", lambda s, x: s.abs(x), lambda g, x, y: g * sign(x), "The absolute value, elementwise.", NUMBERS)
-sign = unary("sign", "Sign", lambda s, x: s.sign(x), lambda g, x, y: zeros_of(x), "-1, 0 or 1 by the sign of x.", NUMBERS)
-square = unary("square", "Square", lambda s, x: s.square(x), lambda g, x, y: g * 2 * x, "x * x, elementwise.", NUMBERS)
+sign: Function = unary("sign", "Sign", lambda s, x: s.sign(x), lambda g, x, y: zeros_of(x), "-1, 0 or 1.", NUMBERS)
+square: Function = unary("square", "Square", lambda s, x: s.square(x), lambda g, x, y: g * 2 * x, "x * x.", NUMBERS)
 exp = unary("exp", "Exp", lambda s, x: s.exp(x), lambda g, x, y: g * y, "e to the power x, elementwise.")
 expm1 = unary("expm1", "Expm1", lambda s, x: s.expm1(x), lambda g, x, y: g * exp(x), "exp(x) - 1, exact near 0.")
-log = unary("log", "Log", lambda s, x: s.log(x), lambda g, x, y: g / x, "The natural logarithm, elementwise.")
+log: Function = unary("log", "Log", lambda s, x: s.log(x), lambda g, x, y: g / x, "The natural logarithm, elementwise.")
 log1p = unary("log1p", "Log1p", lambda s, x: s.log1p(x), lambda g, x, y: g / (1 + x), "log(1 + x), exact near 0.")
 sqrt = unary("sqrt", "Sqrt", lambda s, x: s.sqrt(x), lambda g, x, y: g * 0.5 / y, "The square root, elementwise.")
 rsqrt = unary(
     "rsqrt", "Rsqrt", lambda s, x: s.rsqrt(x), lambda g, x, y: g * -0.5 * y * square(y), "1 / sqrt(x), elementwise."
 )
-reciprocal = unary(
+reciprocal: Function = unary(
     "reciprocal", "Reciprocal", lambda s, x: s.reciprocal(x), lambda g, x, y: -g * square(y), "1 / x of floats, elementwise."
 )
 sin = unary("sin", "Sin", lambda s, x: s.sin(x), lambda g, x, y: g * cos(x), "The sine of x in radians.")
-cos = unary("cos", "Cos", lambda s, x: s.cos(x), lambda g, x, y: -g * sin(x), "The cosine of x in radians.")
+cos: Function = unary("cos", "Cos", lambda s, x: s.cos(x), lambda g, x, y: -g * sin(x), "The cosine of x in radians.")
 tan = unary("tan", "Tan", lambda s, x: s.tan(x), lambda g, x, y: g * (1 + square(y)), "The tangent of x in radians.")
 asin = unary(
     "asin", "Asin", lambda s, x: s.asin(x), lambda g, x, y: g * rsqrt(1 - square(x)), "The arc sine, in [-pi/2, pi/2]."
@@ -144,7 +144,7 @@ atan = unary(
     "atan", "Atan", lambda s, x: s.atan(x), lambda g, x, y: g / (1 + square(x)), "The arc tangent, in [-pi/2, pi/2]."
 )
 sinh = unary("sinh", "Sinh", lambda s, x: s.sinh(x), lambda g, x, y: g * cosh(x), "The hyperbolic sine.")
-cosh = unary("cosh", "Cosh", lambda s, x: s.cosh(x), lambda g, x, y: g * sinh(x), "The hyperbolic cosine.")
+cosh: Function = unary("cosh", "Cosh", lambda s, x: s.cosh(x), lambda g, x, y: g * sinh(x), "The hyperbolic cosine.")
 tanh = unary("tanh", "Tanh", lambda s, x: s.tanh(x), lambda g, x, y: g * (1 - square(y)), "The hyperbolic tangent.")
 asinh = unary(
     "asinh", "Asinh", lambda s, x: s.asinh(x), lambda g, x, y: g * rsqrt(square(x) + 1), "The inverse hyperbolic sine."
@@ -209,7 +209,7 @@ def div(x: Any, y: Any, name: str | None = None) -> Tensor:
 mod, floor_div, mul, sub, neg = floormod, floordiv, multiply, subtract, negative
 
 
-def _named(function: Callable[..., Tensor], name: str) -> Callable[..., Tensor]:
+def _named(function: Function, name: str) -> Function:
     return lambda *operands: function(*operands, name=name)
 
 

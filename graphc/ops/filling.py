@@ -18,14 +18,27 @@ from .conversion import cast
 from .elementwise import add, multiply, realdiv, subtract
 from .joining import concat
 from .movement import BROADCAST_TO, broadcast_to, reshape
-from .rules import FLOATS, check_kind, check_same_dtype, integer, is_tensor, partial_number, partial_sizes, size_list
+from .rules import (
+    FLOATS,
+    check_kind,
+    check_same_dtype,
+    integer,
+    is_tensor,
+    partial_number,
+    partial_sizes,
+    shape_error,
+    size_list,
+)
 
 # -- one value
 
 
 def fill(dims: Any, value: Any, name: str | None = None) -> Tensor:
-    """A tensor of the given sizes with one value throughout."""
-    return apply(BROADCAST_TO, [convert_to_tensor(value)], name or "Fill", shape=size_list(dims))
+    """A tensor of the given sizes with one value throughout. Raises ShapeError where the value is not 0-d."""
+    filler = convert_to_tensor(value)
+    if filler.type.rank not in (0, None):
+        raise shape_error(f"fill: the value has rank {filler.type.rank}, not 0", filler)
+    return apply(BROADCAST_TO, [filler], name or "Fill", shape=size_list(dims))
 
 
 def zeros(shape: Any, dtype: Any = float32, name: str | None = None) -> Tensor:
@@ -99,6 +112,8 @@ def _iota_type(types: Sequence[TensorType], dtype: DType, shape: Any, axis: int)
     sizes = partial_sizes(shape)
     if sizes is not None and not 0 <= axis < len(sizes):
         raise ShapeError(f"axis {axis} is out of range for rank {len(sizes)}")
+    if sizes is not None and any(size is not None and size < 0 for size in sizes):
+        raise ShapeError(f"a size is negative in {list(sizes)}")
     return TensorType(dtype, sizes)
 
 

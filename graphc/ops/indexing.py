@@ -14,6 +14,7 @@ from ..operation import Dynamic, OpDef, Operation, Tensor, TensorType, apply, de
 from ..shapes import Shape, format_shape, merge_shapes
 from .compare import equal, select
 from .constants import convert_to_tensor
+from .conversion import cast
 from .filling import iota
 from .joining import concat, normalize_place
 from .movement import expand_dims, invert_order, reshape, transpose
@@ -30,6 +31,11 @@ def check_bounds(indices: np.ndarray, limit: int) -> None:
     wrong = indices[(indices < 0) | (indices >= limit)]
     if wrong.size:
         raise InvalidArgumentError(f"index {wrong.flat[0]} is not in [0, {limit})")
+
+
+def _widen(indices: Tensor) -> Tensor:
+    """Indices in a type that counts further than theirs does."""
+    return cast(indices, int32) if indices.dtype.bits < 32 else indices
 
 
 # -- gather
@@ -122,6 +128,7 @@ def _expand_batched(operation: Operation) -> Tensor:
     moved = transpose(params, [*range(batch_dims), axis, *middle, *range(axis + 1, len(sizes))]) if middle else params
     flat = reshape(moved, [batch * sizes[axis], *sizes[batch_dims:axis], *sizes[axis + 1 :]])
     own = indices.type.sizes[batch_dims:]
+    indices = _widen(indices)
     rows = reshape(indices, [batch, math.prod(own)]) + iota([batch, 1], 0, indices.dtype) * sizes[axis]
     taken = apply(GATHER, [flat, rows], axis=0)
     shaped = reshape(taken, [*sizes[:batch_dims], *own, *sizes[batch_dims:axis], *sizes[axis + 1 :]])
@@ -278,7 +285,8 @@ def _one_hot_type(types: Sequence[TensorType], depth: Any, axis: int) -> TensorT
 
 
 def _expand_one_hot(operation: Operation) -> Tensor:
-    indices, on, off = operation.inputs
+    _, on, off = operation.inputs
+    indices = _widen(operation.inputs[0])
     sizes = operation.output.type.sizes
     axis = normalize(operation.attributes["axis"], len(sizes))
     counted = iota([size if i == axis else 1 for i, size in enumerate(sizes)], axis, indices.dtype)

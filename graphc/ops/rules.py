@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..dtypes import DType, int32, int64
-from ..errors import DTypeError, ShapeError
+from ..errors import DTypeError, ShapeError, format_error
+from ..location import find_location
 from ..operation import Dynamic, Tensor, TensorType
 from ..shapes import Dimension, Shape, TensorShape, broadcast_shapes
 from ..static_values import static_value
@@ -64,6 +65,11 @@ def check_axis(axis: int, rank: int) -> None:
         raise ShapeError(f"axis {axis} is out of range for rank {rank}")
 
 
+def shape_error(problem: str, *operands: Tensor) -> ShapeError:
+    """The error of a function that finds a problem itself: with the operands and the user's line."""
+    return ShapeError(format_error(problem, operands, find_location()))
+
+
 # -- arguments
 
 
@@ -109,6 +115,8 @@ def _pack_sizes(items: Sequence[Any], dtype: DType, name: str | None) -> Tensor:
 
     parts = []
     for item in items:
+        if not is_tensor(item) and not is_number(item):
+            raise TypeError(f"sizes, axes and indices are integers, not {item!r}")
         part = convert_to_tensor(item) if is_tensor(item) else convert_to_tensor(int(item), dtype)
         parts.append(part if part.dtype == dtype else cast(part, dtype))
     return stack(parts, name=name or "packed")

@@ -19,7 +19,7 @@ from .filling import range as build_range
 from .indexing import batch_gather, gather, scatter_nd
 from .movement import broadcast_to, expand_dims, invert_order, reshape, transpose
 from .reduce import reduce_max
-from .rules import NUMBERS, check_axis, check_kind, normalize, size_list
+from .rules import NUMBERS, check_axis, check_kind, normalize, shape_error, size_list
 from .shape_ops import shape as shape_of
 from .shape_ops import size as size_of
 
@@ -69,7 +69,7 @@ def _last_axis_order(tensor: Tensor, axis: int) -> list[int] | None:
         raise ValueError("the rank must be known to sort along another axis than the last one")
     place = normalize(axis, rank)
     if not 0 <= place < rank:
-        raise ShapeError(f"sort: axis {axis} is out of range for rank {rank}")
+        raise shape_error(f"sort: axis {axis} is out of range for rank {rank}", tensor)
     order = list(range(rank))
     order[place], order[-1] = order[-1], order[place]
     return None if place == rank - 1 else order
@@ -83,16 +83,19 @@ def argsort(
     order = _last_axis_order(tensor, axis)
     if order is None:
         return apply(ARGSORT, [tensor], name or "argsort", descending=descending)
-    return transpose(apply(ARGSORT, [transpose(tensor, order)], descending=descending), order, name=name or "argsort")
+    with name_scope(name, "argsort") as scope:
+        places = apply(ARGSORT, [transpose(tensor, order)], "places", descending=descending)
+        return transpose(places, order, name=scope)
 
 
 def sort(values: Any, axis: int = -1, direction: str = "ASCENDING", name: str | None = None) -> Tensor:
     """The elements in order along an axis."""
     tensor, descending = convert_to_tensor(values), _is_descending(direction)
     order = _last_axis_order(tensor, axis)
-    moved = tensor if order is None else transpose(tensor, order)
-    result = apply(SORT, [moved], name or "sort", descending=descending)
-    return result if order is None else transpose(result, order)
+    if order is None:
+        return apply(SORT, [tensor], name or "sort", descending=descending)
+    with name_scope(name, "sort") as scope:
+        return transpose(apply(SORT, [transpose(tensor, order)], "rows", descending=descending), order, name=scope)
 
 
 def _sort_type(types: Sequence[TensorType], descending: bool) -> TensorType:
@@ -142,10 +145,11 @@ def _reverse_sequence_type(types: Sequence[TensorType], seq_axis: int, batch_axi
     check_axis(batch, rank)
     if sequence == batch:
         raise ShapeError(f"the axes of time and batch are both {sequence}")
-    count = lengths.shape[0] if lengths.shape else None
-    if None not in (count, source.shape[batch]) and count != source.shape[batch]:
-        raise ShapeError(f"{count} lengths for a batch of {source.shape[batch]}")
-    return source
+    count, rows = lengths.shape[0] if lengths.shape else None, source.shape[batch]
+    if None not in (count, rows) and count != rows:
+        raise ShapeError(f"{count} lengths for a batch of {rows}")
+    found = count if rows is None else rows
+    return TensorType(source.dtype, (*source.shape[:batch], found, *source.shape[batch + 1 :]))
 
 
 def _expand_reverse_sequence(operation: Operation) -> Tensor:

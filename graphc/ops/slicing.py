@@ -17,19 +17,19 @@ from ..static_values import static_value
 from .constants import as_array, convert_to_tensor
 from .movement import reshape
 from .rules import is_tensor, normalize, partial_sizes, size_list
-from .shape_ops import shape as shape_of
 
 # -- the primitive
 
 
-def _slice_type(types: Sequence[TensorType], begin: Any, size: Any, strides: tuple[int, ...]) -> TensorType:
-    source, first, count = types[0], partial_sizes(begin), partial_sizes(size)
-    if first is None or count is None or source.shape is None:
-        length = source.rank if count is None else len(count)
-        return TensorType(source.dtype, None if length is None else count or (None,) * length)
-    if not len(first) == len(count) == len(source.shape):
-        raise ShapeError(f"{len(first)} beginnings and {len(count)} sizes for a tensor of rank {len(source.shape)}")
-    for axis, (b, n, step, limit) in enumerate(zip(first, count, strides, source.shape)):
+def _slice_type(
+    types: Sequence[TensorType], begin: Sequence[int | None], size: Sequence[int | None], strides: Sequence[int]
+) -> TensorType:
+    source = types[0]
+    if source.shape is None:
+        return TensorType(source.dtype, tuple(size))
+    if not len(begin) == len(size) == len(source.shape):
+        raise ShapeError(f"{len(begin)} beginnings and {len(size)} sizes for a tensor of rank {len(source.shape)}")
+    for axis, (b, n, step, limit) in enumerate(zip(begin, size, strides, source.shape)):
         if n is not None and n < 0 or b is not None and b < 0:
             raise ShapeError(f"begin {b} and size {n} of axis {axis} must not be negative")
         if b is None or n is None or limit is None or n == 0 and b <= limit:
@@ -37,7 +37,7 @@ def _slice_type(types: Sequence[TensorType], begin: Any, size: Any, strides: tup
         last = b + (n - 1) * step
         if b >= limit or not 0 <= last < limit:
             raise ShapeError(f"axis {axis} has size {limit}; {n} elements from {b} in steps of {step} leave it")
-    return TensorType(source.dtype, count)
+    return TensorType(source.dtype, tuple(size))
 
 
 def _slice_index(attributes: Any, source: Sequence[int], result: Sequence[int], index: Sequence[Any]) -> Sequence[Any]:
@@ -106,32 +106,37 @@ def slice(input_: Any, begin: Any, size: Any, name: str | None = None) -> Tensor
 
     Raises ShapeError where that leaves the tensor.
     """
-    source = convert_to_tensor(input_)
-    first, count = size_list(begin), _complete(source, begin, size)
-    length = len(first) if isinstance(first, tuple) else source.type.rank
-    if length is None:
-        length = first.type.shape[0] if first.type.shape else None  # type: ignore[union-attr]
-    if length is None:
-        raise ValueError("slice: the rank of the operand must be known, or the length of begin")
-    return apply(SLICE, [source], name or "Slice", begin=first, size=count, strides=(1,) * length)
+    source, first, count = convert_to_tensor(input_), size_list(begin), size_list(size)
+    if isinstance(first, Tensor) or isinstance(count, Tensor) or -1 in count:
+        return apply(OPEN_SLICE, [source], name or "Slice", begin=first, size=count)
+    return apply(SLICE, [source], name or "Slice", begin=first, size=count, strides=(1,) * len(count))
 
 
-def _complete(source: Tensor, begin: Any, size: Any) -> Any:
-    """The sizes of a slice, with what remains in the place of -1."""
-    count = size_list(size)
-    if not isinstance(count, tuple) or -1 not in count:
-        return count
-    first = size_list(begin)
-    limits = source.type.shape or (None,) * len(count)
-    sizes: list[Any] = list(count)
-    for axis, wanted in enumerate(count):
-        if wanted != -1:
-            continue
-        limit = limits[axis] if axis < len(limits) else None
-        known = limit is not None and isinstance(first, tuple)
-        here = first[axis]  # type: ignore[index]
-        sizes[axis] = limit - here if known else shape_of(source)[axis] - here  # type: ignore[operator]
-    return size_list(sizes)
+def _open_slice_type(types: Sequence[TensorType], begin: Any, size: Any) -> TensorType:
+    source, first, count = types[0], partial_sizes(begin), partial_sizes(size)
+    if first is None and count is None:
+        return TensorType(source.dtype, None if source.shape is None else (None,) * len(source.shape))
+    length = len(count or first or ())
+    first, count = first or (None,) * length, count or (None,) * length
+    limits = source.shape if source.shape is not None else (None,) * length
+    if not len(first) == len(count) == len(limits):
+        raise ShapeError(f"{len(first)} beginnings and {len(count)} sizes for a tensor of rank {len(limits)}")
+    sizes = tuple(_rest(b, limit) if n == -1 else n for b, n, limit in zip(first, count, limits))
+    return _slice_type(types, first, sizes, (1,) * length)
+
+
+def _rest(begin: int | None, limit: int | None) -> int | None:
+    return None if begin is None or limit is None else limit - begin
+
+
+def _expand_open_slice(operation: Operation) -> Tensor:
+    return take_slice(operation.inputs[0], operation.attributes["begin"], operation.output.type.sizes)
+
+
+OPEN_SLICE = define(
+    OpDef("open_slice", infer=_open_slice_type, attributes={"begin": tuple, "size": tuple}, composite=_expand_open_slice)
+)
+"""A slice whose sizes are not all known: -1 stands for what remains."""
 
 
 # -- reverse

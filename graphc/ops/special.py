@@ -8,13 +8,13 @@ from typing import Any
 
 from ..operation import OpDef, Operation, Tensor, apply, define
 from .constants import convert_to_tensor
-from .declare import unary
+from .declare import Function, unary
 from .rules import FLOATS, elementwise_type
 
 lgamma = unary(
     "lgamma", "Lgamma", lambda s, x: s.lgamma(x), lambda g, x, y: g * digamma(x), "log(abs(gamma(x))), elementwise."
 )
-digamma = unary(
+digamma: Function = unary(
     "digamma", "Digamma", lambda s, x: s.digamma(x), lambda g, x, y: g * polygamma(1, x),
     "The derivative of lgamma, elementwise; NaN at 0, -1, -2 ...",
 )  # fmt: skip

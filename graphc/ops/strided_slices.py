@@ -90,7 +90,8 @@ def _strided_type(
     if source.shape is None or count is None:
         return TensorType(source.dtype, None)
     masks = Masks(begin_mask, end_mask, ellipsis_mask, new_axis_mask, shrink_axis_mask)
-    sizes, axis = [], 0
+    sizes: list[int | None] = []
+    axis = 0
     for entry in _entries(len(source.shape), first, last, steps or (None,) * count, masks):
         if entry.kind == NEW_AXIS:
             sizes.append(1)
@@ -199,10 +200,10 @@ class _Brackets:
             self.append(0, 0, 1, "ellipsis")
         elif item is None:
             self.append(0, 0, 1, "new_axis")
-        elif isinstance(item, np.s_[:].__class__):
+        elif isinstance(item, slice):
             marks = [mark for mark, bound in (("begin", item.start), ("end", item.stop)) if _bound(bound) is None]
-            ends = [0 if _bound(bound) is None else _bound(bound) for bound in (item.start, item.stop)]
-            self.append(*ends, 1 if item.step is None else item.step, *marks)
+            begin, end = (0 if _bound(bound) is None else _bound(bound) for bound in (item.start, item.stop))
+            self.append(begin, end, 1 if item.step is None else item.step, *marks)
         elif is_number(item):
             self.append(int(item), int(item) + 1, 1, "shrink_axis")
         else:
