@@ -262,7 +262,8 @@ class NestEmitter(NestMemory):
         if isinstance(expression, Compute):
             return self._compute(expression)
         if isinstance(expression, Result):
-            return accumulators.result(self.function, expression.accumulator, self.totals[expression.accumulator], let.local.dtype)
+            total = self.totals[expression.accumulator]
+            return accumulators.result(self.function, expression.accumulator, total, let.local.dtype)
         if isinstance(expression, Within):
             return typed(self._within(expression), bool_)
         if isinstance(expression, Checked):
