@@ -152,6 +152,13 @@ def Walk(top: Any, in_order: bool = True) -> Iterator[tuple[str, list[str], list
     return os.walk(top, topdown=in_order)
 
 
+LOWER_CASE = {
+    "GFile": GFile, "copy": Copy, "exists": Exists, "glob": Glob, "isdir": IsDirectory, "listdir": ListDirectory,
+    "makedirs": MakeDirs, "mkdir": MkDir, "remove": Remove, "rename": Rename, "rmtree": DeleteRecursively, "stat": Stat,
+    "walk": Walk,
+}  # fmt: skip
+"""The names of tf.io.gfile."""
+
 __all__ = [
     "Copy", "DeleteRecursively", "Exists", "FastGFile", "GFile", "Glob", "IsDirectory", "ListDirectory", "MakeDirs",
     "MkDir", "Open", "Remove", "Rename", "Stat", "Walk",

@@ -89,8 +89,8 @@ TABLES = {
     "silu=swish space_to_depth tanh",
     "math": "divide_no_nan=div_no_nan in_top_k invert_permutation l2_normalize log_sigmoid log_softmax sigmoid softmax "
     "softplus softsign top_k zero_fraction",
-    "linalg": "band_part=matrix_band_part diag=matrix_diag diag_part=matrix_diag_part einsum eye global_norm l2_normalize "
-    "matmul matrix_transpose matvec norm set_diag=matrix_set_diag tensor_diag=diag tensor_diag_part=diag_part tensordot "
+    "linalg": "band_part=matrix_band_part diag=matrix_diag diag_part=matrix_diag_part dot_general einsum eye global_norm "
+    "l2_normalize matmul matrix_transpose matvec norm orthonormal_columns set_diag=matrix_set_diag tensor_diag=diag tensor_diag_part=diag_part tensordot "
     "trace transpose=matrix_transpose",
     "random": "categorical get_seed multinomial normal=random_normal set_random_seed shuffle=random_shuffle "
     "truncated_normal uniform=random_uniform",
@@ -148,7 +148,7 @@ NAMESPACES: dict[str, Any] = {
         "tf_dtypes", "Element types.",
         {**ELEMENT_TYPES, "DType": dtypes.DType, "as_dtype": dtypes.as_dtype, **_choose("cast saturate_cast")},
     ),
-    "io": _namespace("io", "Files.", {"gfile": gfile}),
+    "io": _namespace("io", "Files.", {"gfile": _namespace("io.gfile", "Files by names.", gfile.LOWER_CASE)}),
     "app": _namespace("app", "Programs with flags.", {"flags": flags, "run": flags.run}),
     "errors": errors,
     "flags": flags,

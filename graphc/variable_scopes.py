@@ -203,7 +203,7 @@ class variable_scope(AbstractContextManager):  # noqa: N801
             if isinstance(self._name_or_scope, VariableScope):
                 scope = self._enter_again(self._name_or_scope, stack)
             else:
-                scope = self._enter_new(stack)
+                scope = self._enter_new(self._name_or_scope, stack)
             self._stack.append(stack.pop_all())
         return scope
 
@@ -221,9 +221,8 @@ class variable_scope(AbstractContextManager):  # noqa: N801
         _install(scope, stack)
         return scope
 
-    def _enter_new(self, stack: ExitStack) -> VariableScope:
+    def _enter_new(self, name: str | None, stack: ExitStack) -> VariableScope:
         parent = get_variable_scope()
-        name = self._name_or_scope
         if name is None:
             name = _unique_scope(parent, self._default_name or "")
             entered = self._default_name

@@ -98,7 +98,7 @@ def choose_initial_value(name: str, shape: TensorShape, dtype: DType, initialize
         initializer = _default_initializer(name, dtype)
     if not callable(initializer):
         return initializer, None
-    function = initializer() if inspect.isclass(initializer) else initializer
+    function: Any = initializer() if inspect.isclass(initializer) else initializer
     if shape and is_known(shape.sizes):
         return lambda: _call_initializer(function, shape.as_list(), dtype), dtype
     if not shape and _needs_no_arguments(function):

@@ -23,7 +23,7 @@ from .movement import broadcast_to, expand_dims, reshape
 from .reduce import reduce_sum
 from .sequences import argsort
 from .shape_ops import shape as shape_of
-from .slicing import slice as take_slice
+from .strided_slices import get_item
 
 Combine = Callable[[Tensor, Tensor, Tensor], Tensor]
 """The new value from the variable's, indices [n, k] and updates [n, rest of the variable's shape]."""
@@ -63,9 +63,8 @@ def _last_of_equal(places: Tensor) -> Tensor:
     """Which entries of [n] are followed by no equal one."""
     order = argsort(places, stable=True)
     ordered = gather(places, order)
-    end = reshape(shape_of(places) - 1, [1])
-    differs = not_equal(take_slice(ordered, [1], end), take_slice(ordered, [0], end))
-    last = concat([differs, build_constant([True])], 0)
+    following = concat([get_item(ordered, slice(1, None)), get_item(ordered, slice(-1, None)) + 1], 0)
+    last = not_equal(ordered, following)
     return greater(scatter_nd(expand_dims(order, -1), cast(last, int32), shape_of(places)), 0)
 
 

@@ -27,6 +27,7 @@ from .schedules import (
     linear_cosine_decay,
     natural_exp_decay,
     piecewise_constant,
+    piecewise_constant_decay,
     polynomial_decay,
 )
 
@@ -36,5 +37,5 @@ __all__ = [
     "assign_moving_average", "clip_by_average_norm", "clip_by_global_norm", "clip_by_norm", "cosine_decay",
     "cosine_decay_restarts", "create_global_step", "exponential_decay", "get_global_step", "get_or_create_global_step",
     "global_norm", "global_step", "inverse_time_decay", "linear_cosine_decay", "natural_exp_decay",
-    "piecewise_constant", "polynomial_decay",
+    "piecewise_constant", "piecewise_constant_decay", "polynomial_decay",
 ]  # fmt: skip
