@@ -12,7 +12,9 @@ from graphc.runtime.kernels.sorting import build_argsort, build_top_k
 from graphc.runtime.loops.nodes import LoopNest
 from graphc.runtime.loops.simplify import simplify_nest
 from graphc.runtime.lower.contraction import lower_contraction
+from graphc.runtime.lower.convolution import lower_convolution
 from graphc.runtime.lower.lowered import LoweredStep, arguments_of
+from graphc.runtime.lower.pooling import lower_pooling
 from graphc.runtime.lower.random_bits import lower_random_bits
 from graphc.runtime.lower.region import lower_region
 from graphc.runtime.lower.scans import lower_cumulative, lower_scatter
@@ -43,8 +45,6 @@ def _lower_fused(operation: Operation, machine: Machine, threads: int) -> list[L
     if region == "contraction":
         return lower_contraction(body, operation.inputs, operation.outputs, machine, threads, operation.name)
     if region == "convolution":
-        from graphc.runtime.lower.convolution import lower_convolution
-
         return lower_convolution(body, operation.inputs, operation.outputs, machine, threads, operation.name)
     kernel = build_nest_kernel(lower_region(body, "region"), machine, threads)
     return [LoweredStep(kernel, arguments_of((*operation.inputs, *operation.outputs)), operation.name)]
@@ -93,5 +93,6 @@ _FAMILIES: dict[str, Lower] = {
     "fused": _lower_fused,
     "cumulative": _lower_nest(lower_cumulative),
     "scatter": _lower_nest(lower_scatter),
+    "pooling": lower_pooling,
     "random_bits": lower_random_bits,
 }
