@@ -17,6 +17,7 @@ _READ, _WRITE, _EXECUTE = 1, 2, 4
 _PRIVATE_ANONYMOUS = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
 _FAILED = ctypes.c_void_p(-1).value
 _LINE = 64
+_ENGINE_BYTES = 64 << 10  # about what LLVM keeps for an engine beside the code
 
 
 class CodeBlock:
@@ -68,7 +69,7 @@ def load_objects(objects: Sequence[bytes], names: Sequence[str], symbols: Mappin
         engine.add_object_file(llvm.object_file.ObjectFileRef.from_data(data))
     engine.finalize_object()
     addresses = {name: engine.get_function_address(name) for name in names}
-    return CodeBlock(addresses, sum(map(len, objects)), engine)
+    return CodeBlock(addresses, _ENGINE_BYTES + sum(map(len, objects)), engine)
 
 
 def _arrange(images: Sequence[Image]) -> tuple[list[int], int]:
