@@ -30,6 +30,7 @@ from graphc.runtime.kernels.gemm_plan import Pieces
 from graphc.runtime.kernels.indexing import part_of
 from graphc.runtime.kernels.tile import Epilogue
 from graphc.runtime.kernels.transpose import HELPER
+from graphc.runtime.kernels.windows import valid_taps
 from graphc.runtime.schedule.machine import Machine
 
 
@@ -117,7 +118,7 @@ class DirectConvolution:
                 function.loop(first, end, 1, [], pixel)
 
         def at(y: Operand, x: Operand) -> None:
-            taps = (self._valid_taps(rows, y), self._valid_taps(columns, x))
+            taps = (valid_taps(self.function, rows, y), valid_taps(self.function, columns, x))
             self._over_panels(lambda panel: self._image_tiles(phase, panel, y, x, taps))
 
         if plan.filter_outside:
@@ -127,7 +128,7 @@ class DirectConvolution:
 
     def _one_pixel(self, phase: int, panel: Operand, y: Operand, x: Operand) -> None:
         rows, columns = self.problem.phases[phase]
-        self._image_tiles(phase, panel, y, x, (self._valid_taps(rows, y), self._valid_taps(columns, x)))
+        self._image_tiles(phase, panel, y, x, (valid_taps(self.function, rows, y), valid_taps(self.function, columns, x)))
 
     def _image_tiles(
         self, phase: int, panel: Operand, y: Operand, x: Operand, taps: tuple[tuple[Operand, Operand], ...]
@@ -191,7 +192,7 @@ class DirectConvolution:
 
         def at(panel: Operand, number: Operand) -> None:
             y = function.mul(number, plan.lines)
-            taps = (self._valid_taps(rows, y), (0, columns.taps))
+            taps = (valid_taps(self.function, rows, y), (0, columns.taps))
             rest = rows.outputs % plan.lines
 
             def tiles(lines: int) -> None:
@@ -315,18 +316,6 @@ class DirectConvolution:
         function = self.function
         at = function.add(function.mul(output, axis.stride), axis.start + before)
         return function.add(at, function.mul(tap, axis.step))
-
-    def _valid_taps(self, axis: Axis, output: Operand) -> tuple[Operand, Operand]:
-        """The first valid tap and how many follow, itself included; not positive where there is none."""
-        if not axis.padded:
-            return 0, axis.taps
-        function = self.function
-        base = function.add(function.mul(output, axis.stride), axis.start)
-        before = function.maximum(function.sub(0, base), 0)
-        first = function.udiv(function.add(before, axis.step - 1), axis.step)
-        inside = function.maximum(function.sub(axis.size, base), 0)
-        end = function.minimum(function.udiv(function.add(inside, axis.step - 1), axis.step), axis.taps)
-        return first, function.sub(end, first)
 
     # -- loops
 

@@ -22,6 +22,7 @@ from graphc.runtime.kernels.indexing import part_of, split_index
 from graphc.runtime.kernels.microkernel import DepthLoop, LeftOperand, RightOperand, contract, lane_mask, zeros
 from graphc.runtime.kernels.tile import Epilogue
 from graphc.runtime.kernels.transpose import HELPER
+from graphc.runtime.kernels.windows import valid_outputs
 from graphc.runtime.schedule.machine import Machine
 
 
@@ -340,15 +341,7 @@ class FilterGradient:
 
     def _valid_outputs(self, axis: Axis, tap: Operand) -> tuple[Operand, Operand]:
         """From which output to which one a tap lies inside; all where padding is copied."""
-        if self.copied or not axis.padded:
-            return 0, axis.outputs
-        function = self.function
-        base = function.add(function.mul(tap, axis.step), axis.start)
-        before = function.maximum(function.sub(0, base), 0)
-        low = function.udiv(function.add(before, axis.stride - 1), axis.stride)
-        inside = function.maximum(function.sub(axis.size, base), 0)
-        high = function.udiv(function.add(inside, axis.stride - 1), axis.stride)
-        return low, function.minimum(high, axis.outputs)
+        return (0, axis.outputs) if self.copied else valid_outputs(self.function, axis, tap)
 
     def _position(self, axis: Axis, output: Operand, tap: Operand, before: int) -> Operand:
         function = self.function

@@ -10,7 +10,7 @@ from graphc.runtime.emit.function import Function, Module, Operand, Value, const
 from graphc.runtime.emit.vectors import TypedValue, combine, identity, load, memory_element, register_type, store, typed
 from graphc.runtime.kernel import Kernel, make_kernel
 from graphc.runtime.kernels.convolution import Axis, forward_axis
-from graphc.runtime.kernels.windows import LineKernel, loop_if_any, over_groups, valid_taps
+from graphc.runtime.kernels.windows import Line, LineKernel, loop_if_any, over_groups, valid_taps
 from graphc.runtime.schedule.machine import Machine
 
 GROUP = 4  # windows whose results are kept in registers together
@@ -117,8 +117,8 @@ class _Pool:
         """Different lines of windows write to the same places."""
         return False
 
-    def emit_line(self, function: Function, pointers: list[Value], y: Value, mask: Value | None) -> None:
-        p, (image, result) = self.pooling, pointers
+    def emit_line(self, function: Function, line: Line) -> None:
+        p, (image, result), y, mask = self.pooling, line.pointers, line.y, line.mask
         first, count = valid_taps(function, p.rows, y)
         top = self._line_of(function, image, y, first)
         target = function.offset(result, function.mul(y, p.result_width * p.channels), self.element)
@@ -193,8 +193,9 @@ class _PoolGradient(_Pool):
     def shares_lines(self) -> bool:
         return self.pooling.kernel[0] > self.pooling.strides[0]
 
-    def emit_line(self, function: Function, pointers: list[Value], y: Value, mask: Value | None) -> None:
+    def emit_line(self, function: Function, line: Line) -> None:
         p, rows = self.pooling, self.pooling.rows
+        pointers, y, mask = line.pointers, line.y, line.mask
         self._clear(function, pointers[-1], y, mask)
         first, count = valid_taps(function, rows, y)
         target = self._line_of(function, pointers[-1], y, first)

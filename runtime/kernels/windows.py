@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from graphc.runtime.emit.function import I64, PTR, Function, Module, Operand, Value
 from graphc.runtime.kernel import ENTRY, MAXIMUM_CHUNKS
@@ -30,6 +31,18 @@ def valid_taps(function: Function, axis: Axis, output: Operand) -> tuple[Operand
     inside = function.maximum(function.sub(axis.size, base), 0)
     end = function.minimum(function.udiv(function.add(inside, axis.step - 1), axis.step), axis.taps)
     return first, function.maximum(function.sub(end, first), 0)
+
+
+def valid_outputs(function: Function, axis: Axis, tap: Operand) -> tuple[Operand, Operand]:
+    """From which output to which one a tap lies inside; the second may be below the first."""
+    if not axis.padded:
+        return 0, axis.outputs
+    base = function.add(function.mul(tap, axis.step), axis.start)
+    before = function.maximum(function.sub(0, base), 0)
+    low = function.udiv(function.add(before, axis.stride - 1), axis.stride)
+    inside = function.maximum(function.sub(axis.size, base), 0)
+    high = function.udiv(function.add(inside, axis.stride - 1), axis.stride)
+    return low, function.minimum(high, axis.outputs)
 
 
 def over_groups(
@@ -70,12 +83,32 @@ def loop_if_any(
     return [function.phi(v.type, (old, before), (v, after)) for old, v in zip(carried, values)]
 
 
+@dataclass(frozen=True)
+class Line:
+    """What a function that computes one line for one vector of channels is given.
+
+    `pointers` are moved to the image and the channels, `table` is the array of all operands; `image`, `y` and `channel`
+    are the numbers of the image, of the line and of the channel in the first lane, of which `valid` hold channels.
+    """
+
+    table: Value
+    pointers: list[Value]
+    image: Value
+    y: Value
+    channel: Value
+    valid: int
+    lanes: int
+
+    @property
+    def mask(self) -> Value | None:
+        return lane_mask(self.valid, self.lanes)
+
+
 class LineKernel:
     """An entry whose chunks take lines of results, or images by blocks of channels, and call a function for each line.
 
-    `emit_line(function, arguments, mask)` emits that function for one vector of channels; its arguments are pointers, each
-    moved to its image and channels, and the number of the line. `images` are the distances of the images of each operand
-    in elements. With `whole_images` a chunk has all lines of an image, for kernels whose lines write to common places.
+    `emit_line(function, line)` emits that function for one vector of channels. With `whole_images` a chunk has all lines
+    of an image, for kernels whose lines write to common places.
     """
 
     def __init__(
@@ -85,12 +118,13 @@ class LineKernel:
         lanes: int,
         shape: tuple[int, int, int],
         operands: Sequence[tuple[int, int, str]],
-        emit_line: Callable[[Function, list[Value], Value, Value | None], None],
+        emit_line: Callable[[Function, Line], None],
         threads: int,
         moved: int,
         whole_images: bool = False,
     ):
-        """`shape` is images, lines, channels; an operand is (image distance, channel distance, element type)."""
+        """`shape` is images, lines, channels; a pointer is given for each of the first operands, which are described by
+        (distance of images, distance of channels, element type)."""
         self.module, self.machine, self.lanes, self.operands = module, machine, lanes, operands
         self.images, self.lines, self.channels = shape
         self.emit_line, self.whole_images = emit_line, whole_images
@@ -112,49 +146,60 @@ class LineKernel:
                 for base, (distance, _, element) in zip(bases, self.operands)
             ]
             if self.whole_images:
-                self._vector(function, pointers, inner, lambda moved, last: self._lines(function, moved, last))
+                self._vector(function, pointers, image, inner, None)
             else:
-                self._vectors(function, pointers, inner)
+                self._vectors(function, pointers, image, inner)
             return []
 
         function.loop(*part_of(function, chunk, self.units, self.chunks), 1, [], unit)
         function.return_void()
 
-    def _lines(self, function: Function, pointers: list[Value], last: bool) -> None:
-        def line(y: Operand, _: list[Value]) -> list[Value]:
-            self._call(function, pointers, y, last)
-            return []
-
-        function.loop(0, self.lines, 1, [], line)
-
-    def _vectors(self, function: Function, pointers: list[Value], y: Operand) -> None:
+    def _vectors(self, function: Function, pointers: list[Value], image: Operand, y: Operand) -> None:
         def vector(v: Operand, _: list[Value]) -> list[Value]:
-            self._vector(function, pointers, v, lambda moved, last: self._call(function, moved, y, last))
+            self._vector(function, pointers, image, v, y)
             return []
 
         function.loop(0, self.vectors, 1, [], vector)
 
     def _vector(
-        self, function: Function, pointers: list[Value], v: Operand, body: Callable[[list[Value], bool], None]
+        self, function: Function, pointers: list[Value], image: Operand, v: Operand, y: Operand | None
     ) -> None:
-        """Moves the pointers to a vector of channels; the last one may be masked."""
+        """One line, or all, for a vector of channels; the last vector may be masked."""
+        first = function.mul(v, self.lanes)
         moved = [
-            function.offset(pointer, function.mul(v, self.lanes * distance), element)
+            function.offset(pointer, function.mul(first, distance), element)
             for pointer, (_, distance, element) in zip(pointers, self.operands)
         ]
-        if self.channels % self.lanes == 0:
-            body(moved, False)
-            return
-        last = self.vectors - 1
-        is_last = v == last if isinstance(v, int) else function.icmp("eq", v, last)
-        function.if_else(is_last, lambda: body(moved, True), lambda: body(moved, False))
 
-    def _call(self, function: Function, pointers: list[Value], y: Operand, last: bool) -> None:
+        def lines(last: bool) -> None:
+            def line(number: Operand, _: list[Value]) -> list[Value]:
+                numbers = [function.coerce(n, I64) for n in (image, number, first)]
+                arguments = [function.arguments[0], *moved, *numbers]
+                function.call(f"@{self._line_function(last)}", "void", arguments)
+                return []
+
+            if y is None:
+                function.loop(0, self.lines, 1, [], line)
+            else:
+                line(y, [])
+
+        if self.channels % self.lanes == 0:
+            lines(False)
+            return
+        at_end = self.vectors - 1
+        is_last = v == at_end if isinstance(v, int) else function.icmp("eq", v, at_end)
+        function.if_else(is_last, lambda: lines(True), lambda: lines(False))
+
+    def _line_function(self, last: bool) -> str:
         name = "line_last" if last else "line"
         if name not in self.module.functions:
-            names = [(f"p{i}", PTR) for i in range(len(pointers))] + [("y", I64)]
-            line = Function(self.module, name, names, **HELPER)
+            count = len(self.operands)
+            names = [("table", PTR), *((f"p{i}", PTR) for i in range(count))]
+            names += [("image", I64), ("y", I64), ("channel", I64)]
+            function = Function(self.module, name, names, **HELPER)
+            table, *pointers = function.arguments[: count + 1]
             valid = self.channels - (self.vectors - 1) * self.lanes if last else self.lanes
-            self.emit_line(line, line.arguments[:-1], line.arguments[-1], lane_mask(valid, self.lanes))
-            line.return_void()
-        function.call(f"@{name}", "void", [*pointers, function.coerce(y, I64)])
+            image, y, channel = function.arguments[count + 1 :]
+            self.emit_line(function, Line(table, pointers, image, y, channel, valid, self.lanes))
+            function.return_void()
+        return name
