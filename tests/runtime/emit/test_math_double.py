@@ -28,13 +28,13 @@ def _sizes(low: float, high: float, count: int = 200) -> np.ndarray:
     return values
 
 
-_GENERAL = [_uniform(-40, 40), _uniform(-3, 3), _sizes(-40, 0)]
+GENERAL = [_uniform(-40, 40), _uniform(-3, 3), _sizes(-40, 0)]
 _TURNS = [_uniform(-10, 10), _uniform(-99999, 99999), np.arange(1, 200) * (np.pi / 2), _sizes(-30, 0)]
 ARGUMENTS = {
-    "exp": [*_GENERAL, _uniform(-745, 709)],
-    "expm1": [*_GENERAL, _uniform(-745, 709)],
-    "sigmoid": [*_GENERAL, _uniform(-745, 709)],
-    "softplus": [*_GENERAL, _uniform(-745, 709)],
+    "exp": [*GENERAL, _uniform(-745, 709)],
+    "expm1": [*GENERAL, _uniform(-745, 709)],
+    "sigmoid": [*GENERAL, _uniform(-745, 709)],
+    "softplus": [*GENERAL, _uniform(-745, 709)],
     "log": [_uniform(0.5, 2), np.abs(_sizes(-700, 700))],
     "log1p": [_uniform(-0.9999, 2), np.abs(_sizes(-40, 300)), -np.abs(_sizes(-40, 0))],
     "rsqrt": [_uniform(0.5, 2), np.abs(_sizes(-700, 700))],
@@ -56,20 +56,20 @@ REFERENCE_40_DIGITS = {
 BOUNDS = {"digamma": 8.0, "tan": 2.5}
 
 
-def _ulp(got: float, want) -> float:
+def error_in_ulp(got: float, want) -> float:
     exponent = max(mp.frexp(want)[1] - 1, -1022) if want else -1022
     return float(abs(mp.mpf(got) - want) / mp.mpf(2) ** (exponent - 52)) if math.isfinite(got) else math.inf
 
 
 @pytest.mark.parametrize("name", sorted(FLOAT_UNARY - EXACT))
 def test_samples(name):
-    x = np.concatenate(ARGUMENTS.get(name, _GENERAL))
+    x = np.concatenate(ARGUMENTS.get(name, GENERAL))
     with mp.workdps(40):
         function = REFERENCE_40_DIGITS.get(name) or getattr(mp, name)
         want = [function(mp.mpf(float(v))) for v in x]
         for lanes, chains in SHAPES:
             got = run_native(calling(name), x, lanes=lanes, chains=chains)
-            errors = [_ulp(float(g), w) for g, w in zip(got, want)]
+            errors = [error_in_ulp(float(g), w) for g, w in zip(got, want)]
             worst = int(np.argmax(errors))
             assert errors[worst] <= BOUNDS.get(name, 2.0), (errors[worst], x[worst], got[worst], lanes, chains)
 
@@ -97,5 +97,5 @@ def test_powers():
     x, y = np.exp(random.uniform(-5, 5, 300)), random.uniform(-50, 50, 300)
     got = run_native(calling("pow"), x, y)
     with mp.workdps(40):
-        errors = [_ulp(float(g), mp.mpf(float(a)) ** mp.mpf(float(b))) for g, a, b in zip(got, x, y)]
+        errors = [error_in_ulp(float(g), mp.mpf(float(a)) ** mp.mpf(float(b))) for g, a, b in zip(got, x, y)]
     assert max(errors) <= 1.0
