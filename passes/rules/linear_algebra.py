@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 from graphc.operation import DEFINITIONS, Tensor, apply
 from graphc.passes.patterns import Match, op, rule, tensors
-from graphc.passes.rules.building import again, is_made_by, reshape, reshape_groups
+from graphc.passes.rules.building import Sizes, again, is_made_by, reshape, reshape_groups
 
 x, y = tensors("x y")
 
@@ -58,55 +59,93 @@ def _swap_operands(m: Match) -> Tensor | None:
 
 # -- reshapes of operands
 
-Parts = dict[int, list[int]]
+
+@dataclass
+class _Operand:
+    """An operand that is a reshape: which axes of its source each of its own axes, or each group of them, comes from."""
+
+    tensor: Tensor
+    source: Tensor
+    groups: dict[int, tuple[Axes, Axes]]  # by the first axis of the operand: axes of the source, axes of the operand
+    paired: Axes
+
+    def parts(self, axis: int) -> Sizes:
+        """The sizes that a batch or contracted axis consists of."""
+        left = self._splittable(axis)
+        return tuple(self.source.type.sizes[i] for i in left) if left else (self.tensor.type.sizes[axis],)
+
+    def _splittable(self, axis: int) -> Axes | None:
+        left, right = self.groups.get(axis, ((), ()))
+        return left if len(right) == 1 and not self._lies_apart(left) else None
+
+    def _lies_apart(self, left: Axes) -> bool:
+        """Whether innermost axes were brought together by a transpose, so that merging them lays out the elements anew."""
+        if not is_made_by(self.source, "transpose") or len(left) < 2 or left[-1] != len(self.source.type.sizes) - 1:
+            return False
+        perm = self.source.operation.attributes["perm"]
+        return any(perm[i] + 1 != perm[j] for i, j in zip(left, left[1:]))
+
+    def split(self, split_axes: Collection[int]) -> tuple[Tensor, dict[int, Axes]]:
+        """The operand with its free axes, and the paired ones in `split_axes`, as the source has them.
+
+        The table says where each paired axis lies now.
+        """
+        shape: list[int] = []
+        places: dict[int, Axes] = {}
+        for axis, size in enumerate(self.tensor.type.sizes):
+            sizes = self._sizes_at(axis, size, split_axes)
+            if axis in self.paired:
+                places[axis] = tuple(range(len(shape), len(shape) + len(sizes)))
+            shape += sizes
+        return reshape(self.source, tuple(shape)), places
+
+    def _sizes_at(self, axis: int, size: int, split_axes: Collection[int]) -> Sizes:
+        inside = any(axis in right[1:] for _, right in self.groups.values())
+        if axis in self.paired:
+            return self.parts(axis) if axis in split_axes else (size,)
+        if inside or axis not in self.groups:
+            return ()  # said by the first axis of the group, or a free axis of size 1
+        left, right = self.groups[axis]
+        kept = self._lies_apart(left)
+        return tuple(self.tensor.type.sizes[i] for i in right) if kept else tuple(self.source.type.sizes[i] for i in left)
 
 
-def _before_reshape(tensor: Tensor, paired: Sequence[int]) -> tuple[Tensor, Parts] | None:
-    """An operand before its reshape, and the axes there that each batch or contracted axis consists of.
-
-    None where the reshape mixes such an axis with others.
-    """
-    if not is_made_by(tensor, "reshape"):
-        return tensor, {axis: [axis] for axis in paired}
-    source = tensor.operation.inputs[0]
+def _find_operand(tensor: Tensor, paired: Axes) -> _Operand | None:
+    """None where a reshape mixes batch or contracted axes with others."""
+    source = tensor.operation.inputs[0] if is_made_by(tensor, "reshape") else tensor
     groups = reshape_groups(source.type.sizes, tensor.type.sizes)
-    if groups is None:
+    if groups is None or any(len(right) > 1 and not set(right).isdisjoint(paired) for _, right in groups):
         return None
-    parts: Parts = {}
-    for left, right in groups:
-        if len(right) == 1:
-            parts[right[0]] = list(left)
-        elif any(axis in paired for axis in right):
-            return None
-    return (source, parts) if all(axis in parts for axis in paired) else None
+    return _Operand(tensor, source, {right[0]: (left, right) for left, right in groups}, paired)
 
 
-def _split_pairs(pair: tuple[Axes, Axes], a: tuple[Tensor, Parts], b: tuple[Tensor, Parts]) -> tuple[Axes, Axes] | None:
-    """Paired axes as pairs of the axes that they consist of, where both sides fall into the same sizes."""
-    left: list[int] = []
-    right: list[int] = []
-    for i, j in zip(*pair):
-        parts_a, parts_b = a[1][i], b[1][j]
-        if [a[0].type.sizes[axis] for axis in parts_a] != [b[0].type.sizes[axis] for axis in parts_b]:
-            return None
-        left += parts_a
-        right += parts_b
-    return tuple(left), tuple(right)
+def _lays_out_anew(tensor: Tensor) -> bool:
+    return is_made_by(tensor, "reshape") and is_made_by(tensor.operation.inputs[0], "transpose")
 
 
 def _fold_reshapes(m: Match) -> Tensor | None:
-    """Contracts the operands as they were before reshapes that only merge or split axes, and reshapes the result."""
-    if not is_made_by(m.x, "reshape") and not is_made_by(m.y, "reshape"):
+    """Contracts the operands with their axes as they were before reshapes, and reshapes the result.
+
+    Free axes are merged after the product instead of before it. Paired axes stay split where both operands split them alike.
+    Only a reshape of a transpose is worth it; another one costs nothing, and what follows fuses better with the product.
+    """
+    if not _lays_out_anew(m.x) and not _lays_out_anew(m.y):
         return None
     batch, contract = m.root.attributes["batch"], m.root.attributes["contract"]
-    a = _before_reshape(m.x, batch[0] + contract[0])
-    b = _before_reshape(m.y, batch[1] + contract[1])
+    a, b = _find_operand(m.x, batch[0] + contract[0]), _find_operand(m.y, batch[1] + contract[1])
     if a is None or b is None:
         return None
-    new_batch, new_contract = _split_pairs(batch, a, b), _split_pairs(contract, a, b)
-    if new_batch is None or new_contract is None:
+    pairs = [*zip(*batch), *zip(*contract)]
+    alike = [(i, j) for i, j in pairs if a.parts(i) == b.parts(j)]
+    left, places_a = a.split([i for i, _ in alike])
+    right, places_b = b.split([j for _, j in alike])
+    if left.type == m.x.type and right.type == m.y.type:
         return None
-    product = again(m.root.output, [a[0], b[0]], batch=new_batch, contract=new_contract)
+    new_batch, new_contract = (
+        (tuple(p for i in pair[0] for p in places_a[i]), tuple(p for j in pair[1] for p in places_b[j]))
+        for pair in (batch, contract)
+    )
+    product = again(m.root.output, [left, right], batch=new_batch, contract=new_contract)
     return reshape(product, m.root.output.type.sizes)
 
 
