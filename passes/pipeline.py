@@ -14,9 +14,11 @@ from graphc.passes.manager import run_passes
 from graphc.passes.order_contractions import OrderContractions
 from graphc.passes.place_results import PlaceResults
 from graphc.passes.split_reductions import SplitReductions
+from graphc.passes.stabilise import Stabilise
 from graphc.program import Program
 
 PASSES: tuple[Pass, ...] = (
+    Stabilise(),
     ExpandGradients(),
     ExpandComposites(),
     EliminateDeadCode(),

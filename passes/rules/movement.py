@@ -37,8 +37,11 @@ def _spread_one_element(m: Match) -> Tensor | None:
 def _reshape_before_slice(m: Match) -> Tensor | None:
     """Reshapes the whole and slices then, so that the reshape is a view of what is sliced.
 
-    Each sliced axis must hold a run of elements that is also a run along the first axis that it is split into.
+    The whole must be in memory anyway, and each sliced axis hold a run of elements that is also a run along the first axis
+    that it is split into.
     """
+    if m.uses(m.x) == 1 and m.x.operation.definition.kind not in ("source", "kernel"):
+        return None
     inner, whole, after = m.operations[1], m.x.type.sizes, m.root.output.type.sizes
     part, begins = inner.output.type.sizes, inner.attributes["begin"]
     groups = reshape_groups(part, after)
