@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -74,3 +75,12 @@ def refuse(*arguments: Any, **named: Any) -> Any:
 def show(*arguments: Any, **named: Any) -> Any:
     """A function behind the call path that shows what it got."""
     return "slow", arguments, named
+
+
+def in_threads(count: int, work: Callable[[int], None]) -> None:
+    """Runs work(0), work(1) ... at the same time."""
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()

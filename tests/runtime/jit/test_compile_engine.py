@@ -51,7 +51,13 @@ def count_compilations(monkeypatch) -> list[str]:
 
     compiled: list[str] = []
     original = target.compile_object
-    monkeypatch.setattr(target, "compile_object", lambda text, *rest: compiled.append(text) or original(text, *rest))
+
+    def compile_object(text: str, *rest) -> bytes:
+        if "@adding_" in text:
+            compiled.append(text)
+        return original(text, *rest)
+
+    monkeypatch.setattr(target, "compile_object", compile_object)
     return compiled
 
 
