@@ -14,6 +14,7 @@ from . import (
     collections,
     compatibility,
     config,
+    custom_gradients,
     dtypes,
     errors,
     flags,
@@ -68,9 +69,10 @@ from .ops import (
 )
 
 TOP = (
-    collections, compare, compatibility, config, constants, conversion, cumulative, data_dependent, diagonals, einsum,
-    elementwise, filling, gradients, grouping, host, indexed_slices, indexing, joining, movement, random, reduce,
-    scatter_updates, scopes, sequences, shape_ops, slicing, special, statistics, strided_slices, variable_scopes, variables,
+    collections, compare, compatibility, config, constants, conversion, cumulative, custom_gradients, data_dependent,
+    diagonals, einsum, elementwise, filling, gradients, grouping, host, indexed_slices, indexing, joining, movement, random,
+    reduce, scatter_updates, scopes, sequences, shape_ops, slicing, special, statistics, strided_slices, variable_scopes,
+    variables,
 )  # fmt: skip
 NETWORKS = (
     activations, convolution, cross_entropy, depthwise, dropout, embedding, normalization, pooling, softmax, top_k,
@@ -90,8 +92,8 @@ TABLES = {
     "math": "divide_no_nan=div_no_nan in_top_k invert_permutation l2_normalize log_sigmoid log_softmax sigmoid softmax "
     "softplus softsign top_k zero_fraction",
     "linalg": "band_part=matrix_band_part diag=matrix_diag diag_part=matrix_diag_part dot_general einsum eye global_norm "
-    "l2_normalize matmul matrix_transpose matvec norm orthonormal_columns set_diag=matrix_set_diag tensor_diag=diag tensor_diag_part=diag_part tensordot "
-    "trace transpose=matrix_transpose",
+    "l2_normalize matmul matrix_transpose matvec norm orthonormal_columns set_diag=matrix_set_diag tensor_diag=diag "
+    "tensor_diag_part=diag_part tensordot trace transpose=matrix_transpose",
     "random": "categorical get_seed multinomial normal=random_normal set_random_seed shuffle=random_shuffle "
     "truncated_normal uniform=random_uniform",
     "manip": "gather_nd reshape reverse roll scatter_nd tile",
