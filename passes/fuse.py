@@ -243,4 +243,6 @@ def _suits_tiles(tensor: Tensor, region: Region) -> bool:
     if CONTRACTIONS[region.anchor.definition.name] == "contraction":  # type: ignore[union-attr]
         return True
     shape = tensor.type.sizes
+    if region.anchor.definition.name == "depthwise_conv2d_filter_gradient":  # type: ignore[union-attr]
+        return shape == region.domain or not drop_units(shape)
     return shape == region.domain or drop_units(shape) in ((), (region.domain[-1],)) and (not shape or shape[-1] != 1)

@@ -11,7 +11,8 @@ from graphc.shapes import count_elements, is_affine_reshape
 
 CONTRACTIONS = {
     "dot_general": "contraction", "conv2d": "convolution", "conv2d_input_gradient": "convolution",
-    "conv2d_filter_gradient": "convolution",
+    "conv2d_filter_gradient": "convolution", "depthwise_conv2d": "convolution",
+    "depthwise_conv2d_input_gradient": "convolution", "depthwise_conv2d_filter_gradient": "convolution",
 }  # fmt: skip
 LONGEST_ROW = 1 << 14  # elements that may be walked several times
 CHEAP = 6.0  # vector instructions; a smaller producer that costs no more is computed again for every element

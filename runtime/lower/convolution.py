@@ -6,24 +6,34 @@ from collections.abc import Callable, Sequence
 
 from graphc.operation import Operation, Tensor
 from graphc.program import Program
+from graphc.runtime.kernel import Kernel
 from graphc.runtime.kernels.convolution import Convolution
 from graphc.runtime.kernels.convolution_kernels import (
     build_convolution,
     build_convolution_filter_gradient,
     build_convolution_input_gradient,
 )
-from graphc.runtime.kernels.sequence import KernelSequence
+from graphc.runtime.kernels.depthwise import (
+    DepthwiseConvolution,
+    build_depthwise,
+    build_depthwise_filter_gradient,
+    build_depthwise_input_gradient,
+)
+from graphc.runtime.kernels.sequence import KernelSequence, single
 from graphc.runtime.lower.epilogue import RegionEpilogue, TileAccess
 from graphc.runtime.lower.lowered import Argument, LoweredStep, Temporary
 from graphc.runtime.schedule.machine import Machine
 from graphc.shapes import count_elements
 
-Build = Callable[..., KernelSequence]
+Build = Callable[..., KernelSequence | Kernel]
 
 _BUILDERS: dict[str, tuple[Build, bool]] = {
     "conv2d": (build_convolution, False),
     "conv2d_input_gradient": (build_convolution_input_gradient, True),
     "conv2d_filter_gradient": (build_convolution_filter_gradient, False),
+    "depthwise_conv2d": (build_depthwise, False),
+    "depthwise_conv2d_input_gradient": (build_depthwise_input_gradient, True),
+    "depthwise_conv2d_filter_gradient": (build_depthwise_filter_gradient, False),
 }
 """How each operation is built, and whether its kernel takes the operands the other way round."""
 
@@ -33,14 +43,15 @@ def lower_convolution(body: Program, inputs: Sequence[Tensor], outputs: Sequence
     """The steps of a region around one convolution; `inputs` and `outputs` stand for its parameters and fetches."""
     anchor = next(op for op in body.operations if op.definition.name in _BUILDERS)
     build, is_turned = _BUILDERS[anchor.definition.name]
-    columns = anchor.output.type.sizes[-1]
+    columns = _count_columns(anchor)
     extras = _find_extras(body, anchor)
     epilogue = None
     if body.fetches != (anchor.output,):
         accesses = {t: _tile_access(t, anchor, columns) for t in extras}
         results = [(t, TileAccess(columns, 1)) for t in body.fetches]
         epilogue = RegionEpilogue(body, anchor, accesses, results, machine)
-    sequence = build(describe_convolution(anchor), machine, threads, epilogue)
+    built = build(describe_convolution(anchor), machine, threads, epilogue)
+    sequence = built if isinstance(built, KernelSequence) else single(built, 2 + len(extras) + len(outputs))
     actual = {p.tensor: t for p, t in zip(body.parameters, inputs)}
     operands = [actual[t] for t in anchor.inputs]
     if is_turned:
@@ -54,7 +65,13 @@ def place_sequence(sequence: KernelSequence, operands: Sequence[Tensor], label: 
     return [LoweredStep(step.kernel, tuple(arguments[i] for i in step.operands), label) for step in sequence.steps]
 
 
-def describe_convolution(anchor: Operation) -> Convolution:
+def _count_columns(anchor: Operation) -> int:
+    """The channels of the result; of a depthwise filter, all that come of one tap."""
+    sizes = anchor.output.type.sizes
+    return sizes[-2] * sizes[-1] if anchor.definition.name == "depthwise_conv2d_filter_gradient" else sizes[-1]
+
+
+def describe_convolution(anchor: Operation) -> Convolution | DepthwiseConvolution:
     """The forward convolution that an operation is, or is a gradient of."""
     attributes = anchor.attributes
     first, second = (t.type.sizes for t in anchor.inputs)
@@ -64,7 +81,8 @@ def describe_convolution(anchor: Operation) -> Convolution:
     elif anchor.definition.name.endswith("filter_gradient"):
         window = attributes["filter_shape"]
     (top, bottom), (left, right) = attributes["padding"]
-    return Convolution(
+    kind = DepthwiseConvolution if anchor.definition.name.startswith("depthwise") else Convolution
+    return kind(
         *images, window[0], window[1], window[3], tuple(attributes["strides"]), (top, bottom, left, right),
         tuple(attributes["dilations"]), anchor.output.dtype,
     )  # fmt: skip
