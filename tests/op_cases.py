@@ -182,11 +182,12 @@ def iterate_samples() -> Iterator[Sample]:
 
 
 def all_definitions() -> list[str]:
-    """The names of all operations that compute: not those that read, write or act outside, nor sources of values."""
+    """The names of all operations of graphc.ops that compute: not those that act outside, nor sources of values."""
     for module in pkgutil.iter_modules(graphc.ops.__path__):
         importlib.import_module(f"graphc.ops.{module.name}")
-    outside = ("placeholder", "variable", "run_key", "gradient", "fused", "no_op")
-    return [d.name for d in DEFINITIONS.values() if d.effect is None and d.name not in outside]
+    sources = ("placeholder", "variable", "run_key", "fused", "no_op")
+    own = [d for d in DEFINITIONS.values() if d.infer.__module__.startswith("graphc.ops.")]
+    return [d.name for d in own if d.effect is None and d.name not in sources]
 
 
 # -- arrays

@@ -3,10 +3,12 @@
 import numpy as np
 from op_cases import booleans, case, floats, integers
 
+from graphc.operation import apply
 from graphc.ops import (
     constants,
     diagonals,
     filling,
+    fused,
     joining,
     movement,
     shape_ops,
@@ -30,6 +32,7 @@ def arrays(*shapes):
 
 _ANY = arrays((3, 17), (), (0, 3), (5,))
 case("identity", movement.identity, _ANY, lambda x: x, gradient=True)
+case("copy", lambda x: apply(fused.COPY, [x]), _ANY, lambda x: x, gradient=True)
 case("stop_gradient", movement.stop_gradient, _ANY, lambda x: x)
 case(
     "placeholder_with_default",

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..dtypes import as_dtype, float32
+from ..dtypes import as_dtype, float32, int32
 from ..errors import DTypeError, InvalidArgumentError, ShapeError
 from ..operation import Dynamic, OpDef, Operation, Tensor, TensorType, apply, define
 from ..shapes import Shape, format_shape, merge_shapes

@@ -91,8 +91,8 @@ def test_logic_of_bools():
 
 
 KEYS = (
-    0, -1, np.int64(1), np.s_[1:], np.s_[:, ::-1], np.s_[..., 1], np.s_[None], np.s_[:, None, 0], np.s_[0, ...], np.s_[-3:9, 1:2],
-    np.s_[..., None, :, :], np.s_[1::-1, 2:0:-1], (),
+    0, -1, np.int64(1), np.s_[1:], np.s_[:, ::-1], np.s_[..., 1], np.s_[None], np.s_[:, None, 0], np.s_[0, ...],
+    np.s_[-3:9, 1:2], np.s_[..., None, :, :], np.s_[1::-1, 2:0:-1], (),
 )  # fmt: skip
 
 

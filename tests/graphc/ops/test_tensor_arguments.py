@@ -127,10 +127,10 @@ def test_an_unknown_dimension_meets_a_known_one():
 def test_unknown_rank_is_no_obstacle():
     x = placeholder("float32")
     for tensor in (
-        x + 1.0, movement.transpose(x), reduce.reduce_sum(x), reduce.reduce_mean(x, -1), reduce.argmax(x, -1), movement.squeeze(x),
-        slicing.reverse(x, [-1]), joining.concat([x, x], -1), movement.reshape(x, [-1]), filling.zeros_like(x), x[0],
-        joining.stack([x, x]), joining.unstack(x, 3)[0], joining.split(x, 2, -1)[0], movement.expand_dims(x, -1),
-        cumulative.cumsum(x, -1), size(x), shape(x), movement.matrix_transpose(placeholder("float32", [None, None])),
+        x + 1.0, x[0], movement.transpose(x), movement.squeeze(x), movement.reshape(x, [-1]), movement.expand_dims(x, -1),
+        reduce.reduce_sum(x), reduce.reduce_mean(x, -1), reduce.argmax(x, -1), slicing.reverse(x, [-1]), size(x), shape(x),
+        joining.concat([x, x], -1), joining.stack([x, x]), joining.unstack(x, 3)[0], joining.split(x, 2, -1)[0],
+        filling.zeros_like(x), cumulative.cumsum(x, -1), movement.matrix_transpose(placeholder("float32", [None, None])),
     ):  # fmt: skip
         assert tensor.op.type
     assert movement.reshape(x, [-1, 3]).shape.as_list() == [None, 3]
