@@ -6,10 +6,10 @@ at the user's line. The walk itself is `passes/expand_gradients`, which knows al
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
-from .errors import format_error
+from .errors import InvalidArgumentError, format_error
 from .operation import OpDef, Operation, Tensor, TensorType, apply, define
 from .ops.constants import convert_to_tensor
 from .ops.state import INITIALIZED_VALUE, READ, VARIABLE
@@ -195,6 +195,28 @@ def _has_gradient(operation: Operation) -> bool:
     if definition.gradient is not None or definition.composite is not None:
         return True
     return definition is GRADIENT or not operation.data_inputs
+
+
+def check_feeds(operation: Operation, used: Container[Tensor], fed: Iterable[Tensor]) -> None:
+    """Raises InvalidArgumentError where a fed value that is no placeholder cuts the way of a `gradient` operation.
+
+    What comes before a fed value is not computed, so derivatives cannot go back through it. `used` are the outputs that
+    matter.
+    """
+    count = operation.attributes["ys"]
+    parts = iter(operation.inputs[count:])
+    groups = [[next(parts) for _ in range(size)] for size in operation.attributes["groups"]]
+    wanted = [group for group, output in zip(groups, operation.outputs) if output in used]
+    stops = operation.inputs[len(operation.inputs) - operation.attributes["stops"] :]
+    reached = _Reach(operation.inputs[:count], stops)
+    for tensor in fed:
+        if tensor not in reached.tensors:
+            continue
+        before = _Reach([tensor], stops)
+        lost = [group[0] for group in wanted if tensor not in group and not before.tensors.isdisjoint(group)]
+        if lost:
+            problem = f"derivatives by {lost[0].name!r} go through {tensor.name!r}, which is fed"
+            raise InvalidArgumentError(operation, operation, format_error(problem, [tensor], operation.location))
 
 
 def describe_missing_gradient(operation: Operation) -> str:

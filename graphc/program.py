@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from .errors import InvalidArgumentError, format_error
-from .operation import Collector, Operation, Tensor, TensorType, building_into
+from .operation import DEFINITIONS, Collector, Operation, Tensor, TensorType, apply, building_into
 
 FEED, VARIABLE, RUN = "feed", "variable", "run"
 
@@ -126,10 +126,12 @@ def build_program(
 ) -> Program:
     """Prunes a graph to what `fetches` and `targets` need, with `feeds` given from outside, and resolves state.
 
-    Raises InvalidArgumentError where a placeholder is needed that is not among the feeds.
+    Raises InvalidArgumentError where a placeholder is needed that is not among the feeds, or a derivative goes through a
+    tensor that is fed.
     """
     fed = dict.fromkeys(feeds)
     needed = _collect_needed(fetches, targets, fed)
+    _check_derivatives(fetches, needed, fed)
     return _Resolution(needed, fed, is_initialized).resolve(fetches, name)
 
 
@@ -147,6 +149,18 @@ def _collect_needed(fetches: Sequence[Tensor], targets: Sequence[Operation], fed
     return sorted(seen, key=lambda operation: operation.position)
 
 
+def _check_derivatives(fetches: Sequence[Tensor], needed: Sequence[Operation], fed: Mapping[Tensor, None]) -> None:
+    inner = [t for t in fed if t.operation.definition.kind != "source"]
+    if not inner:
+        return
+    from .gradients import check_feeds
+
+    used = {t for operation in needed for t in operation.inputs} | set(fetches)
+    for operation in needed:
+        if operation.definition.name == "gradient":
+            check_feeds(operation, used, inner)
+
+
 class _Resolution:
     """One walk over the needed operations that replaces state by data flow."""
 
@@ -160,6 +174,7 @@ class _Resolution:
         self.written: dict[Operation, Tensor] = {}  # the variable's value after a write
         self.current: dict[str, Tensor] = {}  # the value after the last write so far
         self.assumptions: dict[str, bool] = {}
+        self.differentiates = any(operation.definition.name == "gradient" for operation in needed)
 
     def resolve(self, fetches: Sequence[Tensor], name: str) -> Program:
         for operation in self.needed:
@@ -191,7 +206,7 @@ class _Resolution:
         elif definition.name == "variable":
             pass  # becomes a parameter where its value is used
         elif definition.name == "read_variable":
-            self.mapping[operation.output] = self._value_seen_by(operation)
+            self.mapping[operation.output] = self._separate(operation, self._value_seen_by(operation))
         elif definition.name == "initialized_value":
             held = self._assume(operation)
             self.mapping[operation.output] = self._value_seen_by(operation) if held else self._value(operation.inputs[1])
@@ -228,6 +243,16 @@ class _Resolution:
             if seen >> bit & 1 and write.inputs[0] is variable:
                 return self.written[write]
         return self._start_value(variable)
+
+    def _separate(self, read: Operation, value: Tensor) -> Tensor:
+        """A value that was written, as a tensor of its own where gradients are taken: they end at reads."""
+        if not self.differentiates or value is read.inputs[0]:
+            return value
+        collector = Collector(read.name, read.locations)
+        with building_into(collector):
+            tensor = apply(DEFINITIONS["identity"], [value])
+        self.operations += collector.operations
+        return tensor
 
     def _resolve_write(self, operation: Operation) -> None:
         variable = operation.inputs[0]

@@ -3,6 +3,7 @@ import pytest
 from numpy_session import evaluate, numeric_gradient
 
 from graphc.dtypes import float32, float64, int32
+from graphc.errors import InvalidArgumentError
 from graphc.gradients import UnconnectedGradients, gradients, hessians
 from graphc.graph import Graph
 from graphc.operation import OpDef, apply
@@ -94,6 +95,27 @@ def test_reads_at_different_times_add_up():
         late = square(w)
     (found,) = gradients(early + late, w)
     assert evaluate(found, initializer=w.initializer) == 2 + 2 * 4
+
+
+def test_derivatives_end_at_reads():
+    w, q = Variable(1.0), Variable(5.0)
+    written = q * 2.0
+    with control_dependencies([w.assign(written)]):
+        read = w.value()
+    found = gradients(square(written) + read * 3.0, [q, w])
+    assert evaluate(found, initializer=global_variables_initializer()) == [2 * 10 * 2, 3]
+
+
+def test_a_fed_value_that_is_no_placeholder():
+    x, w = constant(2.0), constant(3.0)
+    middle = multiply(x, x, name="middle")
+    result = middle * w
+    by_x, by_w, by_middle = gradients(result, [x, w, middle])
+    assert evaluate([by_w, by_middle], {middle: 10.0}) == [10, 3]
+    with pytest.raises(InvalidArgumentError) as error:
+        evaluate(by_x, {middle: 10.0})
+    assert str(error.value).startswith("derivatives by 'Const:0' go through 'middle:0', which is fed")
+    assert evaluate(gradients(middle, [x])[0], {result: 1.0}) == 4
 
 
 def test_derivatives_of_an_intermediate_value():
