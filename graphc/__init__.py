@@ -36,6 +36,7 @@ _LATER = {
     "Session": "graphc.runtime.session",
     "InteractiveSession": "graphc.runtime.session",
     "get_default_session": "graphc.runtime.session",
+    "dump": "graphc.runtime.dump",
     "render": "graphc.visualize",
     "to_networkx": "graphc.visualize",
     "contrib": "graphc.contrib",

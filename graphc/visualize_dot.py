@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from .visualize_model import PATH, Cluster, Drawing, Edge, Node, shorten
 
-MANY = 150  # boxes; larger drawings get arrows and optimisation that are quicker to find
+MANY = 250  # boxes; larger drawings get arrows and optimisation that are quicker to find
 
 
 class Style(NamedTuple):
@@ -31,8 +31,8 @@ STYLES: dict[str, Style] = {
     "movement": Style("#fbf3c9", "#b09c22", "box", "movement"),
     "composite": Style("#d3efec", "#3a958b", "box", "composite"),
     "kernel": Style("#ffd9d0", "#cf5a42", "box", "kernel"),
-    "gradient": Style("#f8d3df", "#c2446f", "box", "gradients"),
-    "write": Style("#ffeed6", "#c98317", "cds", "new value"),
+    "gradient": Style("#f8d3df", "#c2446f", "box", "derivatives"),
+    "write": Style("#fff6e8", "#c98317", "cylinder", "new value"),
     "host": Style("#e9d9cb", "#8d6242", "component", "Python"),
     "source": Style("#ededf3", "#7c7c96", "box", "source"),
     "scope": Style("#ffffff", "#777777", "box3d", "closed scope"),
@@ -56,17 +56,19 @@ def build_source(drawing: Drawing) -> str:
     large = len(drawing.nodes) > MANY
     graph = graphviz.Digraph(
         graph_attr={
-            "rankdir": "TB", "newrank": "true", "fontname": FONT, "fontsize": "11", "nodesep": "0.22", "ranksep": "0.42",
+            "rankdir": "TB", "newrank": "true", "fontname": FONT, "fontsize": "10", "nodesep": "0.22", "ranksep": "0.42",
             "bgcolor": "transparent", "pad": "0.15", **(LARGE if large else {}),
         },
         node_attr={"fontname": FONT, "fontsize": "10", "height": "0.3", "margin": "0.09,0.045", "style": "filled,rounded"},
         edge_attr={"fontname": FONT, "fontsize": "8", "color": "#8a8a8a", "fontcolor": "#666666", "arrowsize": "0.55"},
     )  # fmt: skip
     _write_scope(graph, (), *_arrange(drawing), large)
-    crowded = _find_crowded(drawing.edges)
+    crowded, led_to = _find_crowded(drawing.edges), drawing.led_to()
     for edge in drawing.edges:
-        background = edge.source in crowded or edge.target in crowded
-        graph.edge(edge.source, edge.target, **_edge_attributes(edge, large, background))
+        attributes = _edge_attributes(edge, large, edge.source in crowded or edge.target in crowded)
+        if edge.control and edge.target in led_to:
+            attributes["constraint"] = "false"
+        graph.edge(edge.source, edge.target, **attributes)
     return graph.source
 
 
@@ -93,18 +95,17 @@ def _write_scope(
     for node in nodes.get(path, []):
         graph.node(node.key, **_node_attributes(node, large))
     for cluster in clusters.get(path, []):
-        inner, label = cluster.path, cluster.label
-        # a scope with nothing in it but another scope is drawn as one: a/b
-        while cluster.kind != "fused" and not nodes.get(inner) and len(clusters.get(inner, [])) == 1:
+        inner, label, kind = cluster.path, cluster.label, cluster.kind
+        # a scope with nothing in it but another cluster is drawn as one: a/b
+        while kind != "fused" and not nodes.get(inner) and len(clusters.get(inner, [])) == 1:
             (only,) = clusters[inner]
-            if only.kind != cluster.kind:
-                break
-            inner, label = only.path, f"{label}/{only.label}"
+            inner, label = only.path, f"{label}: {only.label}" if only.kind == "fused" else f"{label}/{only.label}"
+            kind = only.kind if only.kind == "fused" or kind == "scope" else kind
         if len(nodes.get(inner, [])) + len(clusters.get(inner, [])) == 0:
             continue
         with graph.subgraph(name=f"cluster {'/'.join(inner)}".replace("\0", "#")) as frame:
             tooltip = cluster.tooltip or label
-            frame.attr(label=_escape(shorten(label, 40)), labeljust="l", tooltip=_escape(tooltip), **CLUSTERS[cluster.kind])
+            frame.attr(label=_escape(shorten(label, 36)), labeljust="l", tooltip=_escape(tooltip), **CLUSTERS[kind])
             _write_scope(frame, inner, nodes, clusters, large)
 
 
@@ -137,7 +138,7 @@ def label_lines(node: Node, types_on_edges: bool) -> list[str]:
 
 def _edge_attributes(edge: Edge, large: bool, background: bool) -> dict[str, str]:
     if edge.control:
-        return {"style": "dashed", "color": "#bbbbbb", "constraint": "false", "arrowsize": "0.45"}
+        return {"style": "dashed", "color": "#bbbbbb", "arrowsize": "0.45"}
     attributes = {"label": _escape(f"  {edge.label}  "), "tooltip": _escape(", ".join(sorted(edge.types)))}
     if large:  # labels take room of their own in the layers, and most of the time
         attributes = {"tooltip": attributes["tooltip"], "xlabel": "", "label": ""}

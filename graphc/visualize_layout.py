@@ -55,7 +55,8 @@ def draw_layers(drawing: Drawing) -> str:
 def arrange_rows(drawing: Drawing, labels: bool) -> tuple[list[list[Place]], list[tuple[Edge, list[Place]]]]:
     """The rows, and the places that each arrow goes through, from its beginning to its end."""
     edges = [edge for edge in drawing.edges if edge.source != edge.target]
-    levels = _find_levels(drawing.nodes, edges)
+    led_to = drawing.led_to()
+    levels = _find_levels(drawing.nodes, [e for e in edges if not e.control or e.target not in led_to])
     places = {node.key: _make_place(node, labels) for node in drawing.nodes}
     rows: list[list[Place]] = [[] for _ in range(max(levels.values(), default=-1) + 1)]
     for node in drawing.nodes:
@@ -83,7 +84,7 @@ def _find_levels(nodes: Sequence[Node], edges: Sequence[Edge]) -> dict[str, int]
 
     graph = networkx.DiGraph()
     graph.add_nodes_from(node.key for node in nodes)
-    graph.add_edges_from((edge.source, edge.target) for edge in edges if not edge.control)
+    graph.add_edges_from((edge.source, edge.target) for edge in edges)
     for component in list(networkx.strongly_connected_components(graph)):
         if len(component) > 1:
             _break_cycles(graph, component, {node.key: index for index, node in enumerate(nodes)})

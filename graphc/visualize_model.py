@@ -72,10 +72,16 @@ class Cluster:
 
 @dataclass
 class Drawing:
+    """Boxes, arrows, and clusters by path. A cluster's boxes say in their `scope` that they are in it."""
+
     title: str
     nodes: list[Node] = field(default_factory=list)
     edges: list[Edge] = field(default_factory=list)
     clusters: dict[PATH, Cluster] = field(default_factory=dict)
+
+    def led_to(self) -> set[str]:
+        """The boxes that something flows into."""
+        return {edge.target for edge in self.edges if not edge.control}
 
     def kinds(self) -> list[str]:
         """The kinds of boxes that occur, in the order of the legend."""
@@ -217,8 +223,7 @@ class _Builder:
 
     def add_updates(self, updates: Iterable[tuple[str, Tensor]]) -> None:
         for key, tensor in updates:
-            *path, leaf = key.split("/")
-            node = self._add_node(leaf, "write", tuple(path))
+            node = self._add_node(key, "write", ())  # in its scope, it would stretch this over the whole picture
             node.detail, node.tooltip = "new value", f"new value of the variable {key}: {tensor.type}"
             if tensor in self.producer:
                 self._add_edge(self.producer[tensor], node, tensor)
@@ -270,6 +275,7 @@ class _Builder:
 
     def finish(self) -> Drawing:
         self.drawing.edges = list(self.edges.values())
+        _lift_slots(self.drawing)
         _add_scopes(self.drawing)
         return self.drawing
 
@@ -286,6 +292,15 @@ def _find_owner(operation: Operation, variables: Mapping[str, Operation]) -> Ope
         if name in variables:
             return variables[name]
     return None
+
+
+def _lift_slots(drawing: Drawing) -> None:
+    """Puts variables that are named below another one (an optimizer's) beside it instead of into a frame around both."""
+    variables = {(*node.scope, node.name) for node in drawing.nodes if node.kind == "variable"}
+    for node in drawing.nodes:
+        if node.kind == "variable" and node.scope in variables:
+            node.label = f"{node.scope[-1]}/{node.label}"
+            node.scope = node.scope[:-1]
 
 
 def _add_scopes(drawing: Drawing) -> None:
@@ -330,8 +345,10 @@ def _scalar_text(operation: Operation) -> str | None:
     if operation.type != "constant":
         return None
     array = operation.attributes["value"].array
-    text = summarize_first(array.reshape(1), 1) if array.size == 1 else ""
-    return text if 0 < len(text) <= 12 else None
+    if array.size != 1:
+        return None
+    text = f"{array.item():.6g}" if array.dtype.kind == "f" else summarize_first(array.reshape(1), 1)
+    return text if len(text) <= 12 else None
 
 
 def describe_operation(operation: Operation) -> str:

@@ -92,14 +92,21 @@ def specialise_program(
         raise NeedsValues(needed.values, needed.shapes) from None
 
 
-def dump_compilation(program: Program, shapes: Mapping[Tensor, tuple[int, ...]], sink: StageList) -> NativeProgram:
-    """Compiles a program for the host and hands all stages to `sink`. Raises NeedsValues as the backend does."""
+def dump_compilation(
+    program: Program, shapes: Mapping[Tensor, tuple[int, ...]], sink: StageList, only_passes: bool = False
+) -> None:
+    """Compiles a program for the host, or just optimises it, and hands all stages to `sink`.
+
+    Raises NeedsValues as the backend does.
+    """
     special = specialise_program(program, shapes, {})
     sink.add_program("specialise", special)
     context = Context(dump=sink.add_program)
+    if only_passes:
+        optimise(special, context)
+        return
     native = compile_program(special, host_machine(), shared_pool().threads, context)
     record_compilation(sink, native.compilation)
-    return native
 
 
 def compile_program(

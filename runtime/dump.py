@@ -171,25 +171,35 @@ def dump(
     it, the text has all of them under headings. With a `directory` each stage goes into a file of its own there.
 
     All placeholders are taken as fed. `shapes` gives shapes by tensors or names; dimensions that stay unknown count as
-    32. Raises ValueError for a stage that does not exist or that this program does not have.
+    32, an unknown rank as 0-d. Raises ValueError for a stage that does not exist or that this program does not have.
+    """
+    sink = StageList() if directory is None else Dumper(directory)
+    collect_stages(subject, sink, shapes or {}, stage)
+    if directory is not None:
+        return os.fspath(directory)
+    return select_stages(sink.stages, stage)
+
+
+def collect_stages(subject: Any, sink: StageList, shapes: Mapping[Any, Any], stage: str | None = None) -> None:
+    """Hands the stages of a program, or of what is needed for tensors and operations, to a sink.
+
+    Nothing is compiled where `stage` is an earlier one. Raises ValueError for a stage that does not exist.
     """
     from graphc.runtime.compiler import PASS_NAMES, dump_compilation
 
     if stage is not None and stage not in (*STAGES, *PASS_NAMES):
         raise ValueError(f"there is no stage {stage!r}; there are {', '.join((*STAGES, *PASS_NAMES))}")
     program = subject if isinstance(subject, Program) else prune(subject)
-    sink = StageList() if directory is None else Dumper(directory)
     graph = find_graph(program)
     if graph is not None:
         sink.add("graph", print_graph(graph))
     sink.add_program("program", program)
-    if stage not in ("graph", "program"):
-        for segment in cut_program(program):
-            if isinstance(segment, NativeSegment):
-                dump_compilation(segment.program, fill_shapes(segment.program, shapes or {}), sink)
-    if directory is not None:
-        return os.fspath(directory)
-    return select_stages(sink.stages, stage)
+    if stage in ("graph", "program"):
+        return
+    for segment in cut_program(program):
+        if isinstance(segment, NativeSegment):
+            shapes_of_all = fill_shapes(segment.program, shapes)
+            dump_compilation(segment.program, shapes_of_all, sink, stage in PASS_NAMES)
 
 
 def select_stages(stages: list[tuple[str, str]], stage: str | None) -> str:

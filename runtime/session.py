@@ -13,7 +13,7 @@ import numpy as np
 from graphc.errors import NotFoundError
 from graphc.graph import Graph, get_default_graph
 from graphc.operation import DEFAULT_SESSIONS, Operation, Tensor, pushed_builders
-from graphc.program import Program, build_program
+from graphc.program import FEED, Program, build_program
 from graphc.runtime.backends import Backend, choose_backend
 from graphc.runtime.bounded_cache import BoundedCache
 from graphc.runtime.fast_calls import FastCalls
@@ -22,6 +22,9 @@ from graphc.runtime.fetches import FetchPlan, fetch_key, plan_fetches
 from graphc.runtime.native_program import NativeProgram
 from graphc.runtime.prepared import PreparedRun
 from graphc.runtime.variable_store import VariableStore
+
+RUN_OBSERVERS: list[Callable[[Session, Any, Mapping[Any, Any]], None]] = []
+"""Called with the session, fetches and feeds before each run that is not the repetition of an earlier one."""
 
 PLANS_KEPT = 512  # structures of fetches
 RUNS_KEPT = 256  # combinations of fetches and fed tensors
@@ -115,6 +118,8 @@ class Session:
         self._check_open()
         if not self._graph.version:
             raise RuntimeError("The Session graph is empty. Add operations to the graph before calling run().")
+        for observe in RUN_OBSERVERS:
+            observe(self, fetches, feed_dict or {})
         feeds = convert_feeds(self._graph, feed_dict) if feed_dict else {}
         plan = self._plan(fetches)
         values = [_as_result(value) for value in self._run_plan(plan, feeds)]
@@ -122,6 +127,23 @@ class Session:
         if program is not None:
             self._fast.add(fetches, feed_dict or {}, program, plan.tensors)
         return plan.rebuild(values)
+
+    def find_compiled(
+        self, fetches: Any, feed_dict: Mapping[Any, Any] | None = None
+    ) -> tuple[NativeProgram, list[np.ndarray]] | None:
+        """The compiled program of a run that is nothing else, with its feeds in order; None for other runs."""
+        feeds = convert_feeds(self._graph, feed_dict) if feed_dict else {}
+        plan = self._plan(fetches)
+        program = self._native_program(plan, feeds)
+        if program is None:
+            return None
+        keys = {tensor.name: array for tensor, array in feeds.items()}
+        return program, [keys[p.key] for p in program.program.parameters if p.kind == FEED]
+
+    def next_run_key(self) -> np.ndarray:
+        """The key of one more run: the session's number and the number of the run."""
+        with self._order.holding():
+            return self._fast.next_run_key()
 
     def _native_program(self, plan: FetchPlan, feeds: dict[Tensor, np.ndarray]) -> NativeProgram | None:
         """The one compiled program that a run consists of, if there is nothing else to it."""

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import graphc as tf
-from graphc.operation import DEFINITIONS, apply
+from graphc.operation import apply
 from graphc.ops.constants import PLACEHOLDER
+from graphc.ops.fused import FUSED
 from graphc.program import FEED, Parameter, Program, build_program
 from graphc.visualize import make_drawing, render, render_svg, to_networkx
 from graphc.visualize_dot import STYLES, build_source
@@ -106,7 +107,7 @@ def test_programs_show_parameters_results_and_new_values(graph):
     kinds = {node.label: node.kind for node in drawing.nodes}
     assert kinds["x"] == "placeholder" and kinds["fetch 0"] == kinds["fetch 1"] == "result"
     written = [node for node in drawing.nodes if node.kind == "write"]
-    assert [(node.label, node.detail, node.scope) for node in written] == [("w", "new value", ("dense",))]
+    assert [(node.label, node.detail, node.scope) for node in written] == [("dense/w", "new value", ())]
 
 
 def make_fused_program():
@@ -118,7 +119,7 @@ def make_fused_program():
         b = a * 2.0
         c = b + a
     body = Program("body", (Parameter(a, FEED, "0"),), tuple(inner.get_operations()[1:]), (c,))
-    z = apply(DEFINITIONS["fused"], [y], "net/kernel", body=body, region="loops")
+    z = apply(FUSED, [y], "net/kernel", body=body, region="loops")
     return Program("main", (Parameter(x, FEED, "x:0"),), (y.op, z.op), (z,))
 
 
@@ -131,7 +132,7 @@ def test_a_fused_kernel_is_a_cluster_of_its_operations():
     assert inside == ["mul(·, 2)", "add"]
     assert {node.label for node in drawing.nodes} == {"x", "add", "mul(·, 2)", "fetch 0"}
     source = build_source(drawing)
-    assert source.count("subgraph") == 2 and 'label="fused loops"' in source
+    assert source.count("subgraph") == 1 and 'label="net: fused loops"' in source
 
 
 def test_the_gradient_part_is_told_apart(graph):
