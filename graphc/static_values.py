@@ -24,7 +24,7 @@ def constant_value(tensor: Tensor, known: Known | None = None) -> np.ndarray | N
 
     `known` gives values of tensors from elsewhere.
     """
-    return StaticValues(known or {}).value(tensor)
+    return StaticValues(known or {}, may_be_fed=True).value(tensor)
 
 
 def static_value(tensor: Tensor) -> Any:
@@ -38,10 +38,14 @@ def static_value(tensor: Tensor) -> Any:
 
 
 class StaticValues:
-    """Finds values of tensors that depend on constants and known shapes only, each once."""
+    """Finds values of tensors that depend on constants and known shapes only, each once.
 
-    def __init__(self, known: Known):
+    `may_be_fed` says that it is not known yet what is fed, so that a placeholder's default is no value.
+    """
+
+    def __init__(self, known: Known, may_be_fed: bool = False):
         self.values: dict[Tensor, np.ndarray | None] = dict(known)
+        self.may_be_fed = may_be_fed
 
     def value(self, tensor: Tensor) -> np.ndarray | None:
         """The value of a tensor, or None where it is not known."""
@@ -74,6 +78,8 @@ class StaticValues:
         """Whether the operation's value may follow from those of its inputs, and is small enough to be looked for."""
         definition = operation.definition
         if definition.type_value is not None or definition.effect is not None or definition.host is not None:
+            return False
+        if self.may_be_fed and definition.name == "placeholder_with_default":
             return False
         return definition.kind != "source" and self._is_small(operation)
 
@@ -148,9 +154,10 @@ def _partial_of(tensor: Tensor) -> Any:
 
 
 def _can_expand(operation: Operation) -> bool:
-    if operation.definition.composite is None or operation.definition.effect is not None or contains_dynamic(operation):
+    definition = operation.definition
+    if definition.composite is None or definition.effect is not None or definition.name == "placeholder_with_default":
         return False
-    return all(t.type.is_known for t in (*operation.inputs, *operation.outputs))
+    return not contains_dynamic(operation) and all(t.type.is_known for t in (*operation.inputs, *operation.outputs))
 
 
 def _partial_slice(operation: Operation) -> Any:
