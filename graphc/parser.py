@@ -155,7 +155,7 @@ class _Parser:
 
     def _parse_parameters(self, scope: dict[str, Tensor]) -> tuple[Parameter, ...]:
         self._expect("(")
-        parameters = []
+        parameters: list[Parameter] = []
         while not self._accept(")"):
             if parameters:
                 self._expect(",")

@@ -10,9 +10,10 @@ from graphc.passes.rewriter import index_rules, rewrite
 from graphc.passes.rules import arithmetic, comparison, linear_algebra, movement, reductions, sinking
 from graphc.program import Program
 
-_RULES = index_rules([
+RULES = (
     *arithmetic.RULES, *comparison.RULES, *movement.RULES, *reductions.RULES, *linear_algebra.RULES, *sinking.RULES,
-])  # fmt: skip
+)  # fmt: skip
+_INDEXED = index_rules(RULES)
 
 
 @dataclass(frozen=True)
@@ -26,4 +27,4 @@ class Canonicalize:
     name: ClassVar[str] = "canonicalize"
 
     def run(self, program: Program, context: Context) -> Program:
-        return rewrite(program, _RULES)
+        return rewrite(program, _INDEXED)

@@ -73,9 +73,7 @@ def _of_broadcast(m: Match) -> Tensor | None:
     narrow = (1,) * (len(wide) - len(m.x.type.sizes)) + m.x.type.sizes
     repeated = [axis for axis in _axes(m) if narrow[axis] != wide[axis]]
     count = math.prod(wide[axis] for axis in repeated)
-    if not repeated or not count or name not in (*_IDEMPOTENT, "reduce_sum"):
-        return None
-    if name == "reduce_sum" and not _is_exact_count(count, m):
+    if not repeated or not count or (name == "reduce_sum" and not _is_exact_count(count, m)):
         return None
     source = reshape(m.x, narrow)
     value = reduce(name, source, [axis for axis in _axes(m) if narrow[axis] != 1], keepdims=True)
@@ -102,12 +100,13 @@ def _shape_after(m: Match, sizes: Sequence[int]) -> tuple[int, ...]:
 
 def _rules_for(name: str) -> list[Rule]:
     pattern = getattr(op, name)
+    repeated = [rule(pattern(op.broadcast_to(x)), _of_broadcast)] if name in (*_IDEMPOTENT, "reduce_sum") else []
     return [
         rule(pattern(x), _over_units, name=f"{name} over units"),
         rule(pattern(getattr(op, name)(x)), _of_reduction),
         rule(pattern(op.transpose(x)), _of_transpose),
         rule(pattern(op.reshape(x)), _of_reshape),
-        rule(pattern(op.broadcast_to(x)), _of_broadcast),
+        *repeated,
     ]
 
 
