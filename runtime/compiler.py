@@ -56,7 +56,7 @@ class NativeBackend:
     ) -> NativeProgram:
         """Specialises, optimises and compiles. Raises NeedsValues where the values of tensors decide about shapes."""
         dumper = start_dump(program)
-        context = Context(dump=dumper and dumper.add_program)
+        context = Context(dump=None if dumper is None else dumper.add_program)
         start = time.perf_counter()
         special = specialise_program(program, shapes, known)
         seconds = {"specialise": time.perf_counter() - start}

@@ -7,7 +7,7 @@ import itertools
 import os
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -130,7 +130,7 @@ def describe_kernels(compilation: Compilation) -> str:
     return format_table(rows, right={0, 2, 3, 4})
 
 
-def format_table(rows: list[tuple[str, ...]], right: set[int]) -> str:
+def format_table(rows: Sequence[tuple[str, ...]], right: set[int]) -> str:
     """Rows in columns, those in `right` with their ends below one another; the first row is the head."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = []
@@ -242,7 +242,7 @@ def fill_shapes(program: Program, shapes: Mapping[Any, Any]) -> dict[Tensor, tup
 
 def write_literals(path: str, literals: Mapping[str, Any]) -> None:
     """Constants by digest and element type, for `read_program`. Python objects cannot be kept."""
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for key, item in literals.items():
         if isinstance(item, Literal) and not item.array.dtype.hasobject:
             array = item.array

@@ -77,8 +77,9 @@ class Session:
         return self._graph
 
     @property
-    def graph_def(self) -> Any:
-        return self._graph.as_graph_def()
+    def graph_def(self) -> Graph:
+        """The graph, which is its own definition."""
+        return self._graph
 
     @property
     def sess_str(self) -> bytes:

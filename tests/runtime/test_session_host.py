@@ -272,3 +272,61 @@ def test_wrong_values_on_the_host_are_reported_with_the_users_line():
     assert "y = tf.gather(words, index)" in str(caught.value)
     assert caught.value.op is y.op
     assert tf.Session().run(y, {index: 1}) == b"b"
+
+
+# -- random programs, with and without functions that change nothing
+
+
+def build_random_program(seed, cuts):
+    """Outputs and a training step over random arithmetic; with `cuts`, Python functions stand between some of it."""
+    random = np.random.default_rng(seed)
+    x = tf.placeholder(tf.float32, [3], name="x")
+    variables = [tf.Variable(random.random(3).astype(np.float32)) for _ in range(2)]
+    tensors = [x, *(v.read_value() for v in variables)]
+    for _ in range(20):
+        a, b = (tensors[i] for i in random.integers(0, len(tensors), 2))
+        made = [tf.add, tf.multiply, tf.subtract, tf.maximum][random.integers(4)](a * 0.5, b)
+        kind = random.integers(12)
+        if cuts and kind < 3:
+            made = _pass_through(made, kind)
+        tensors.append(made)
+    outputs = [tensors[i] for i in random.integers(3, len(tensors), 4)]
+    updates = [variables[0].assign_add(outputs[0]), variables[1].assign(outputs[1])]
+    return x, outputs, updates
+
+
+def _pass_through(tensor, kind):
+    if kind == 0:
+        copied = tf.py_func(lambda a: a, [tensor], tf.float32)
+        copied.set_shape([3])
+        return copied
+    guard = tf.Assert(True, [tensor]) if kind == 1 else tf.py_func(lambda a: None, [tensor], [])
+    with tf.control_dependencies([guard]):
+        return tf.identity(tensor)
+
+
+def run_random_program(seed, cuts):
+    with tf.Graph().as_default():
+        x, outputs, updates = build_random_program(seed, cuts)
+        session = tf.Session()
+        session.run(tf.global_variables_initializer())
+        feed = {x: np.array([0.5, -1.0, 2.0])}
+        rounds = [session.run([outputs, updates], feed) for _ in range(3)]
+        return [np.concatenate([*values, *news]) for values, news in rounds], session.run(tf.global_variables())
+
+
+def check_random_program(seed):
+    (plain, plain_variables), (cut, cut_variables) = run_random_program(seed, False), run_random_program(seed, True)
+    np.testing.assert_allclose(cut, plain, rtol=1e-5)
+    np.testing.assert_allclose(cut_variables, plain_variables, rtol=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_cuts_change_nothing(seed):
+    check_random_program(seed)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(8, 200))
+def test_cuts_change_nothing_in_many_programs(seed):
+    check_random_program(seed)
