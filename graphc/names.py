@@ -58,6 +58,7 @@ from .ops import (
     random,
     reduce,
     scatter_updates,
+    segments,
     sequences,
     shape_ops,
     slicing,
@@ -71,13 +72,13 @@ from .ops import (
 TOP = (
     collections, compare, compatibility, config, constants, conversion, cumulative, custom_gradients, data_dependent,
     diagonals, einsum, elementwise, filling, gradients, grouping, host, indexed_slices, indexing, joining, movement, random,
-    reduce, scatter_updates, scopes, sequences, shape_ops, slicing, special, statistics, strided_slices, variable_scopes,
-    variables,
+    reduce, scatter_updates, scopes, segments, sequences, shape_ops, slicing, special, statistics, strided_slices,
+    variable_scopes, variables,
 )  # fmt: skip
 NETWORKS = (
     activations, convolution, cross_entropy, depthwise, dropout, embedding, normalization, pooling, softmax, top_k,
 )  # fmt: skip
-MATHEMATICS = (compare, cumulative, elementwise, reduce, special, statistics)
+MATHEMATICS = (compare, cumulative, elementwise, reduce, segments, special, statistics)
 
 TOP_ALSO = """
     batch_matmul=matmul clip_by_average_norm clip_by_global_norm clip_by_norm concat_v2=concat constant_initializer

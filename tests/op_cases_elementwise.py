@@ -256,6 +256,14 @@ def _convert(dtype):
     return lambda x: conversion.cast(x, dtype)
 
 
+for source, target in (("float32", "int32"), ("int64", "float64"), ("uint32", "float32")):
+    case(
+        "bitcast",
+        lambda x, target=target: conversion.bitcast(x, target),
+        [(floats((33,), dtype=source) if source[0] == "f" else integers((33,), 0, 2**30, source),)],
+        lambda x, target=target: x.view(target),
+        label=target,
+    )
 _FITTING = [(floats((33,), 0, 100, d),) for d in ("float32", "float64", "float16", "bfloat16")]
 _FITTING += [(integers((33,), 0, 100, d),) for d in INTEGERS] + [(booleans((33,)),)]
 for target in ("float32", "float64", "float16", "bfloat16", *INTEGERS, "bool"):

@@ -43,6 +43,30 @@ def cast(x: Any, dtype: Any, name: str | None = None) -> Tensor:
     return tensor if tensor.dtype == wanted else apply(CAST, [tensor], name or "Cast", dtype=wanted)
 
 
+def _bitcast_type(types: Sequence[TensorType], dtype: DType) -> TensorType:
+    source = types[0].dtype
+    if source.bits != dtype.bits or source.bits < 32 or "c" in (source.kind, dtype.kind) or "s" in (source.kind, dtype.kind):
+        raise DTypeError(f"takes types of the same width of 32 or 64 bits, not {source.name} as {dtype.name}")
+    return TensorType(dtype, types[0].shape)
+
+
+BITCAST = define(
+    OpDef(
+        "bitcast",
+        infer=_bitcast_type,
+        differentiable=False,
+        attributes={"dtype": DType},
+        scalar=lambda s, x, dtype: s.bitcast(x, dtype),
+    )
+)
+
+
+def bitcast(input: Any, type: Any, name: str | None = None) -> Tensor:
+    """The same bits as another type of the same width, of 32 or 64 bits."""
+    tensor, wanted = convert_to_tensor(input), as_dtype(type)
+    return tensor if tensor.dtype == wanted else apply(BITCAST, [tensor], name or "Bitcast", dtype=wanted)
+
+
 def to_float(x: Any, name: str = "ToFloat") -> Tensor:
     """The values as float32."""
     return cast(x, float32, name)
@@ -68,4 +92,4 @@ def to_bfloat16(x: Any, name: str = "ToBFloat16") -> Tensor:
     return cast(x, bfloat16, name)
 
 
-__all__ = ["cast", "to_float", "to_double", "to_int32", "to_int64", "to_bfloat16"]
+__all__ = ["cast", "bitcast", "to_float", "to_double", "to_int32", "to_int64", "to_bfloat16"]
