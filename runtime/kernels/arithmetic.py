@@ -11,7 +11,14 @@ from typing import Protocol
 
 from graphc.dtypes import DType
 from graphc.runtime.emit.function import Function, Value, vector_type
-from graphc.runtime.emit.vectors import from_memory, load, memory_element, register_element
+from graphc.runtime.emit.vectors import (
+    bfloat_to_float,
+    float_to_bfloat,
+    from_memory,
+    load,
+    memory_element,
+    register_element,
+)
 from graphc.runtime.schedule.machine import Machine
 
 
@@ -20,6 +27,9 @@ class Arithmetic(Protocol):
 
     `left_element` and `right_element` are the LLVM types that addresses of the two operands count in.
     """
+
+    @property
+    def machine(self) -> Machine: ...
 
     @property
     def total(self) -> DType: ...
@@ -47,6 +57,8 @@ class PlainArithmetic:
     machine: Machine
     left: DType
     right: DType
+    round_left: bool = False  # to bf16, where that precision is asked for
+    round_right: bool = False
 
     @property
     def total(self) -> DType:
@@ -66,13 +78,21 @@ class PlainArithmetic:
 
     def packed(self, left: bool, right: bool) -> PlainArithmetic:
         """The same with operands that packing has brought into the type of the sums."""
-        return replace(self, left=self.total if left else self.left, right=self.total if right else self.right)
+        return replace(
+            self,
+            left=self.total if left else self.left,
+            right=self.total if right else self.right,
+            round_left=self.round_left and not left,
+            round_right=self.round_right and not right,
+        )
 
     def load_left(self, function: Function, pointer: Value) -> Value:
-        return function.splat(load(function, self.machine, pointer, self.left, 1), self.lanes)
+        scalar = load(function, self.machine, pointer, self.left, 1)
+        return function.splat(rounded(function, scalar) if self.round_left else scalar, self.lanes)
 
     def load_right(self, function: Function, pointer: Value, mask: Value | None, align: int | None) -> Value:
-        return load(function, self.machine, pointer, self.right, self.lanes, mask, align=align)
+        value = load(function, self.machine, pointer, self.right, self.lanes, mask, align=align)
+        return rounded(function, value) if self.round_right else value
 
     def multiply_add(self, function: Function, left: Value, right: Value, total: Value) -> Value:
         if not self.total.is_floating:
@@ -85,6 +105,11 @@ class PlainArithmetic:
 def vector_of(dtype: DType, lanes: int) -> str:
     """The LLVM type of a vector of `dtype` in registers."""
     return vector_type(register_element(dtype), lanes)
+
+
+def rounded(function: Function, value: Value) -> Value:
+    """f32 values rounded to those that bf16 has."""
+    return bfloat_to_float(function, float_to_bfloat(function, value))
 
 
 def load_scalar(function: Function, machine: Machine, pointer: Value, dtype: DType) -> Value:

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 from graphc.runtime.emit.function import I64, PTR, Function, Module, Operand, Value
 from graphc.runtime.emit.vectors import register_element
-from graphc.runtime.kernels.arithmetic import PlainArithmetic, vector_of
+from graphc.runtime.kernels.arithmetic import Arithmetic, vector_of
 from graphc.runtime.kernels.microkernel import Rows, zeros
 from graphc.runtime.kernels.tile import Epilogue, Tile
-from graphc.runtime.kernels.transpose import HELPER, GroupTranspose, group_size
+from graphc.runtime.kernels.transpose import HELPER, GroupTranspose
 
 FIRST_OPERAND = 2  # of the epilogue, among the operands of the kernel
 INLINE_LINES = 400  # of text that epilogues in registers may add to a kernel
@@ -23,7 +23,7 @@ INLINE_LINES_SHALLOW = 1200  # the same where k is so short that the buffer woul
 SHALLOW = 64
 
 
-def epilogue_lines(epilogue: Epilogue, arithmetic: PlainArithmetic, batch_rank: int) -> int:
+def epilogue_lines(epilogue: Epilogue, arithmetic: Arithmetic, batch_rank: int) -> int:
     """Lines of text that the epilogue of one vector takes."""
     function = Function(Module(), "measure", [("operands", PTR), ("index", I64)])
     empty = str(function).count("\n")
@@ -34,12 +34,6 @@ def epilogue_lines(epilogue: Epilogue, arithmetic: PlainArithmetic, batch_rank: 
     tile = Tile(function, arithmetic.machine, arithmetic.total, values, index, index, arithmetic.lanes, batch, pointers)
     epilogue.emit(function, tile)
     return str(function).count("\n") - empty
-
-
-def padded_rows(rows: int, arithmetic: PlainArithmetic) -> int:
-    """Rows of sums that memory must have room for: tiles are turned in whole groups."""
-    group = group_size(arithmetic.total)
-    return (rows + group - 1) // group * group
 
 
 def load_operands(function: Function, base: Value, count: int) -> list[Value]:
@@ -72,7 +66,7 @@ class Finish:
     def __init__(
         self,
         module: Module,
-        arithmetic: PlainArithmetic,
+        arithmetic: Arithmetic,
         epilogue: Epilogue,
         stride: int,
         turned: bool = False,
@@ -157,7 +151,7 @@ class Finish:
 
 def emit_in_registers(
     function: Function,
-    arithmetic: PlainArithmetic,
+    arithmetic: Arithmetic,
     epilogue: Epilogue,
     values: Rows,
     row: Operand,

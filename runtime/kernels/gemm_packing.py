@@ -10,7 +10,7 @@ import math
 
 from graphc.runtime.emit.function import I1, I64, Function, Module, Operand, Value, constant
 from graphc.runtime.emit.vectors import load, memory_element, register_element
-from graphc.runtime.kernels.arithmetic import PlainArithmetic, load_scalar, vector_of
+from graphc.runtime.kernels.arithmetic import PlainArithmetic, load_scalar, rounded, vector_of
 from graphc.runtime.kernels.contraction import Side
 from graphc.runtime.kernels.gemm_plan import Plan
 from graphc.runtime.kernels.microkernel import lane_mask
@@ -25,15 +25,25 @@ class _Packing:
     ):
         self.module, self.plan, self.side, self.arithmetic = module, plan, side, arithmetic
         self.total, self.machine, self.lanes = arithmetic.total, arithmetic.machine, arithmetic.lanes
+        self.rounds = arithmetic.round_left or arithmetic.round_right
         self.source_element, self.element = memory_element(side.dtype), register_element(self.total)
         arguments = [("source", "ptr noalias"), ("packed", "ptr noalias"), ("depth", I64), *extra]
         self.function = Function(module, name, arguments, **HELPER)
         self.source, self.packed, self.depth = self.function.arguments[:3]
 
+    def load(self, function: Function, source: Value, valid: int) -> Value:
+        mask = lane_mask(valid, self.lanes)
+        value = load(function, self.machine, source, self.side.dtype, self.lanes, mask)
+        return rounded(function, value) if self.rounds else value
+
+    def load_one(self, source: Value) -> Value:
+        value = load_scalar(self.function, self.machine, source, self.side.dtype)
+        return rounded(self.function, value) if self.rounds else value
+
     def copy_vector(self, source: Value, place: Value, valid: int, whole: bool) -> None:
         """One vector with `valid` lanes; `whole` also writes zeros into the others."""
         function, mask = self.function, lane_mask(valid, self.lanes)
-        value = load(function, self.machine, source, self.side.dtype, self.lanes, mask)
+        value = self.load(function, source, valid)
         if whole or mask is None:
             function.store(value, place)
         else:
@@ -45,7 +55,7 @@ class _Packing:
 
         def body(i: Operand, _: list[Value]) -> list[Value]:
             at = function.offset(source, function.mul(i, stride), self.source_element)
-            function.store(load_scalar(function, self.machine, at, self.side.dtype), function.offset(place, i, self.element))
+            function.store(self.load_one(at), function.offset(place, i, self.element))
             return []
 
         function.loop(0, count, 1, [], body)
@@ -100,7 +110,9 @@ class PanelPacking(_Packing):
     def _transpose(self, vectors: int, last_lanes: int) -> None:
         """Columns are contiguous along k, so groups of columns are turned, a vector of k at a time."""
         function, lanes, plan = self.function, self.lanes, self.plan
-        groups = GroupTranspose(self.module, self.machine, self.side.dtype, self.side.stride, plan.panel, "pack_group")
+        groups = GroupTranspose(
+            self.module, self.machine, self.side.dtype, self.side.stride, plan.panel, "pack_group", self.load
+        )
         columns = (vectors - 1) * lanes + last_lanes
         whole_columns = columns - columns % groups.rows
 
@@ -200,7 +212,7 @@ class TilePacking(_Packing):
 
         def scalar(k: Operand, _: list[Value]) -> list[Value]:
             at = function.offset(source, k, self.source_element)
-            function.store(load_scalar(function, self.machine, at, self.side.dtype), function.offset(place, k, self.element))
+            function.store(self.load_one(at), function.offset(place, k, self.element))
             return []
 
         with function.when(function.icmp("sgt", whole, 0)):

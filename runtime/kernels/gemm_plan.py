@@ -330,13 +330,13 @@ def _left_packing(left: Side, depth: int, panels: int) -> str:
 
 def _left_stride(left: Side, packing: str, tiles: Pieces, depth_block: int, size: int) -> int:
     if packing == "rows":
-        return depth_block + 64 // size  # rows of a tile fall in different cache sets
+        return math.ceil(depth_block / 16) * 16 + 64 // size  # rows of a tile fall in different cache sets
     return math.ceil(tiles.highest / 8) * 8
 
 
 def packed_tile(packing: str, stride: int, tiles: Pieces, depth_block: int) -> int:
-    """Elements of one packed tile of the left side."""
-    return stride * (tiles.highest if packing == "rows" else depth_block)
+    """Elements of one packed tile of the left side; rows fill whole matrix tiles."""
+    return stride * ((tiles.highest + 15) // 16 * 16 if packing == "rows" else depth_block)
 
 
 def _grid(contraction: Contraction, tiles: Pieces, panels: int, threads: int) -> tuple[int, int, int]:

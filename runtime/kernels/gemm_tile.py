@@ -9,6 +9,7 @@ from graphc.dtypes import DType
 from graphc.runtime.emit.function import I1, I64, PTR, Function, Module, Operand, Value
 from graphc.runtime.emit.vectors import memory_element, register_element
 from graphc.runtime.kernels.arithmetic import PlainArithmetic, vector_of
+from graphc.runtime.kernels.bf16 import PairArithmetic
 from graphc.runtime.kernels.contraction import ContractionOptions
 from graphc.runtime.kernels.finish import FIRST_OPERAND, emit_in_registers
 from graphc.runtime.kernels.gemm_plan import Plan
@@ -69,13 +70,19 @@ class TileFunctions:
         self,
         module: Module,
         plan: Plan,
-        arithmetic: PlainArithmetic,
+        arithmetic: PlainArithmetic | PairArithmetic,
         epilogue: Epilogue | None,
         options: ContractionOptions,
         prefetch: Prefetch | None,
     ):
         self.module, self.plan, self.arithmetic = module, plan, arithmetic
         self.epilogue, self.options, self.prefetch = epilogue, options, prefetch
+
+    def begin(self, function: Function) -> None:
+        """What a chunk does before its first tile: nothing here."""
+
+    def end(self, function: Function) -> None:
+        """What a chunk does after its last tile: nothing here."""
 
     @property
     def keeps_sums(self) -> bool:

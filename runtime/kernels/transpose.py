@@ -6,16 +6,18 @@ products. Here the rows of a group are interleaved within lanes of 128 bits, whi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from graphc.dtypes import DType
-from graphc.runtime.emit.function import Function, Module, Value, constant, vector_type
+from graphc.runtime.emit.function import Function, Module, Value, constant
 from graphc.runtime.emit.vectors import load, memory_element, register_element
 from graphc.runtime.kernels.microkernel import lane_mask
 from graphc.runtime.schedule.machine import Machine
 
 HELPER = {"linkage": "internal", "attributes": "noinline nounwind"}
 LANE_BITS = 128
+
+Loader = Callable[[Function, Value, int], Value]
 
 
 def group_size(dtype: DType) -> int:
@@ -32,10 +34,18 @@ class GroupTranspose:
     """
 
     def __init__(
-        self, module: Module, machine: Machine, dtype: DType, source_stride: int, destination_stride: int, name: str
+        self,
+        module: Module,
+        machine: Machine,
+        dtype: DType,
+        source_stride: int,
+        destination_stride: int,
+        name: str,
+        loader: Loader | None = None,
     ):
+        """`loader(function, pointer, valid)` loads the first `valid` elements of a row, where that is not a plain load."""
         self._module, self._machine, self._dtype, self._name = module, machine, dtype, name
-        self._strides = (source_stride, destination_stride)
+        self._strides, self._loader = (source_stride, destination_stride), loader
         self.rows, self.lanes = group_size(dtype), machine.lanes(dtype.compute.bits)
 
     def call(
@@ -54,10 +64,14 @@ class GroupTranspose:
         source, destination = function.arguments
         element, result = memory_element(self._dtype), register_element(self._dtype.compute)
         mask = lane_mask(valid_columns, self.lanes)
-        rows: list[Value] = [constant(0, vector_type(result, self.lanes))] * self.rows
+        rows: list[Value] = []
         for r in range(valid_rows):
             place = function.offset(source, r * self._strides[0], element)
-            rows[r] = load(function, self._machine, place, self._dtype, self.lanes, mask)
+            if self._loader is not None:
+                rows.append(self._loader(function, place, valid_columns))
+            else:
+                rows.append(load(function, self._machine, place, self._dtype, self.lanes, mask))
+        rows += [constant(0, rows[0].type)] * (self.rows - valid_rows)
         for q, value in enumerate(turn_within_lanes(function, rows)):
             for g in range(self.lanes // self.rows):
                 column = g * self.rows + q

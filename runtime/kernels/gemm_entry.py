@@ -1,0 +1,266 @@
+"""The loops of a matrix product around its tile functions: blocks of panels, of k and of rows, panels, tiles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from graphc.runtime.emit.function import I1, I64, PTR, Function, Module, Operand, Value, constant
+from graphc.runtime.emit.vectors import memory_element, register_element
+from graphc.runtime.kernel import ENTRY
+from graphc.runtime.kernels.amx import MatrixTiles
+from graphc.runtime.kernels.arithmetic import vector_of
+from graphc.runtime.kernels.contraction import Contraction, Side
+from graphc.runtime.kernels.finish import FIRST_OPERAND, Block, Finish
+from graphc.runtime.kernels.gemm_packing import PanelPacking, TilePacking
+from graphc.runtime.kernels.gemm_plan import Plan, packed_tile
+from graphc.runtime.kernels.gemm_tile import TileCall, TileFunctions, TileShape
+from graphc.runtime.kernels.indexing import part_of, split_index
+from graphc.runtime.kernels.tile import Epilogue
+
+
+class GemmEntry:
+    """The loops of one chunk around the tile functions."""
+
+    def __init__(
+        self, module: Module, contraction: Contraction, plan: Plan, tiles: TileFunctions | MatrixTiles, epilogue: Epilogue
+    ):
+        """The functions that packing calls must be in the module already."""
+        self.contraction, self.plan, self.tiles, self.module = contraction, plan, tiles, module
+        self.function = Function(module, ENTRY, [("operands", PTR), ("chunk", I64)])
+        self.total = register_element(tiles.arithmetic.total)
+        self.operand_count = epilogue.operand_count
+        self.k: Operand = 0
+        self.steps: Operand = plan.depth
+        self.block_tile: Operand = 0
+        self.finish = Finish(module, tiles.arithmetic, epilogue, plan.panel, plan.turned)
+        self.prepacked = plan.right_packing == "prepacked"
+
+    def emit(self) -> None:
+        function, plan, tiles = self.function, self.plan, self.tiles
+        operands, chunk = function.arguments
+        pointers = [function.load(function.offset(operands, i, PTR), PTR) for i in range(2)]
+        bases = [pointers[plan.left.operand], pointers[plan.right.operand]]
+        self.operands = operands
+        self._workspaces(chunk)
+        if tiles.keeps_sums and plan.depth_blocks == 1:
+            count = plan.sums_slot // plan.lanes
+            self.partial = function.allocate(vector_of(tiles.arithmetic.total, plan.lanes), count)
+        batch_part, tile_part, panel_part = split_index(function, chunk, plan.grid)
+        self.tile_range = part_of(function, tile_part, plan.tiles.count, plan.grid[1])
+        self.panel_range = part_of(function, panel_part, plan.panels, plan.grid[2])
+        first, end = part_of(function, batch_part, self.contraction.batches, plan.grid[0])
+
+        def one_batch(number: Operand, _: list[Value]) -> list[Value]:
+            self.batch = split_index(function, number, self.contraction.batch)
+            self.left = self._moved(bases[0], plan.left)
+            self.right = self._moved(bases[1], plan.right)
+            self._panel_blocks()
+            return []
+
+        tiles.begin(function)
+        function.loop(first, end, 1, [], one_batch)
+        tiles.end(function)
+        function.return_void()
+
+    def _workspaces(self, chunk: Value) -> None:
+        function, plan = self.function, self.plan
+        self.packed_right = self.packed_left = self.partial = constant(0, PTR)
+        if not plan.workspace:
+            return
+        slot = FIRST_OPERAND + self.operand_count
+        workspace = function.load(function.offset(self.operands, slot, PTR), PTR)
+        workspace = function.offset(workspace, function.mul(chunk, plan.workspace), "i8")
+        self.packed_right = workspace
+        self.packed_left = function.offset(workspace, plan.right_workspace, "i8")
+        self.partial = function.offset(workspace, plan.right_workspace + plan.left_workspace, "i8")
+
+    def _moved(self, base: Value, side: Side) -> Value:
+        function = self.function
+        at: Operand = 0
+        for index, stride in zip(self.batch, side.batch):
+            at = function.add(at, function.mul(index, stride))
+        return function.offset(base, at, memory_element(side.dtype))
+
+    def _blocks(self, first: Operand, end: Operand, step: int, body: Callable[[Operand, Operand], None]) -> None:
+        """Calls body(from, to) for every block; a block that holds everything is no loop."""
+        function = self.function
+
+        def block(start: Operand, _: list[Value]) -> list[Value]:
+            body(start, function.minimum(function.add(start, step), end))
+            return []
+
+        function.loop(first, end, step, [], block)
+
+    def _panel_blocks(self) -> None:
+        function, plan = self.function, self.plan
+        self.left_once = plan.depth_blocks == 1 and plan.row_block >= -(-plan.tiles.count // plan.grid[1])
+        if self.left_once and plan.left_packing != "direct":
+            self.block_tile = self.tile_range[0]
+            function.loop(*self.tile_range, 1, [], self._pack_tile)
+        largest = -(-plan.panels // plan.grid[2])
+        if plan.panel_block >= largest:
+            self._depth_blocks(*self.panel_range)
+        else:
+            self._blocks(*self.panel_range, plan.panel_block, self._depth_blocks)
+
+    def _depth_blocks(self, first_panel: Operand, end_panel: Operand) -> None:
+        function, plan = self.function, self.plan
+        self.panel_block = (first_panel, end_panel)
+
+        def block(number: Operand, _: list[Value]) -> list[Value]:
+            self.k = function.mul(number, plan.depth_block)
+            self.steps = function.minimum(function.sub(plan.depth, self.k), plan.depth_block)
+            self.first_block = self._equal(number, 0)
+            self.final_block = self._equal(number, plan.depth_blocks - 1)
+            self._row_blocks()
+            return []
+
+        function.loop(0, plan.depth_blocks, 1, [], block)
+
+    def _row_blocks(self) -> None:
+        function, plan = self.function, self.plan
+        if plan.right_packing == "packed":
+            function.loop(*self.panel_block, 1, [], self._pack_panel)
+        if plan.row_block >= -(-plan.tiles.count // plan.grid[1]):
+            self._sweep(*self.tile_range)
+        else:
+            self._blocks(*self.tile_range, plan.row_block, self._sweep)
+
+    def _sweep(self, first_tile: Operand, end_tile: Operand) -> None:
+        """All tiles of a block of rows, panel after panel."""
+        function = self.function
+        self.block_tile = first_tile
+        if self.plan.left_packing != "direct" and not self.left_once:
+            function.loop(first_tile, end_tile, 1, [], self._pack_tile)
+
+        def panel(j: Operand, _: list[Value]) -> list[Value]:
+            def tile(t: Operand, _: list[Value]) -> list[Value]:
+                self._choose_packing(t, j)
+                return []
+
+            function.loop(first_tile, end_tile, 1, [], tile)
+            return []
+
+        function.loop(*self.panel_block, 1, [], panel)
+
+    # -- addresses
+
+    def _row(self, tile: Operand) -> Operand:
+        function, tiles = self.function, self.plan.tiles
+        start = function.mul(tile, tiles.low)
+        return function.add(start, function.minimum(tile, tiles.taller)) if tiles.taller else start
+
+    def _left_source(self, tile: Operand) -> Value:
+        function, side = self.function, self.plan.left
+        at = function.add(function.mul(self._row(tile), side.stride), function.mul(self.k, side.depth_stride))
+        return function.offset(self.left, at, memory_element(side.dtype))
+
+    def _right_source(self, panel: Operand) -> Value:
+        function, side = self.function, self.plan.right
+        column = function.mul(panel, self.plan.panel)
+        at = function.add(function.mul(column, side.stride), function.mul(self.k, side.depth_stride))
+        return function.offset(self.right, at, memory_element(side.dtype))
+
+    def _panel_slot(self, panel: Operand) -> Value:
+        function, plan = self.function, self.plan
+        if self.prepacked:
+            whole = replace(plan, depth_block=plan.depth).panel_slot
+            at = function.add(function.mul(panel, whole), function.mul(self.k, plan.panel))
+            return function.offset(self.right, at, self.total)
+        at = function.mul(function.sub(panel, self.panel_block[0]), plan.panel_slot)
+        return function.offset(self.packed_right, at, self.total)
+
+    def _tile_slot(self, tile: Operand) -> Value:
+        function, plan = self.function, self.plan
+        size = packed_tile(plan.left_packing, plan.left_stride, plan.tiles, plan.depth_block)
+        at = function.mul(function.sub(tile, self.block_tile), size)
+        return function.offset(self.packed_left, at, self.total)
+
+    def _sums_slot(self, tile: Operand, panel: Operand) -> Value:
+        function, plan = self.function, self.plan
+        if plan.depth_blocks == 1:
+            return self.partial
+        at = function.mul(function.sub(tile, self.tile_range[0]), plan.panel_block)
+        at = function.add(at, function.sub(panel, self.panel_block[0]))
+        return function.offset(self.partial, function.mul(at, plan.sums_slot), self.total)
+
+    # -- calls
+
+    def _pack_panel(self, panel: Operand, _: list[Value]) -> list[Value]:
+        function = self.function
+        last = function.coerce(self._equal(panel, self.plan.panels - 1), I1)
+        steps = function.coerce(self.steps, I64)
+        arguments = [self._right_source(panel), self._panel_slot(panel), steps, last]
+        function.call(f"@{PanelPacking.name}", "void", arguments)
+        return []
+
+    def _pack_tile(self, tile: Operand, _: list[Value]) -> list[Value]:
+        function, tiles = self.function, self.plan.tiles
+        rows: Operand = tiles.low
+        if tiles.taller:
+            short = function.icmp("slt", tile, tiles.taller)
+            rows = function.select(short, constant(tiles.low + 1, I64), tiles.low)
+        arguments = [self._left_source(tile), self._tile_slot(tile)]
+        arguments += [function.coerce(self.steps, I64), function.coerce(rows, I64)]
+        function.call(f"@{TilePacking.name}", "void", arguments)
+        return []
+
+    def _choose_packing(self, tile: Operand, panel: Operand) -> None:
+        if self.plan.right_packing != "fused":
+            self._choose_height(tile, panel, False)
+            return
+        first = self.tile_range[0]
+        self.function.if_else(
+            self._equal(tile, first),
+            lambda: self._choose_height(first if isinstance(first, int) else tile, panel, True),
+            lambda: self._choose_height(tile, panel, False),
+        )
+
+    def _choose_height(self, tile: Operand, panel: Operand, packing: bool) -> None:
+        tiles = self.plan.tiles
+        if not tiles.taller:
+            self._choose_panel(tile, panel, TileShape(tiles.low, False, packing))
+            return
+        is_tall = tile < tiles.taller if isinstance(tile, int) else self.function.icmp("slt", tile, tiles.taller)
+        self.function.if_else(
+            is_tall,
+            lambda: self._choose_panel(tile, panel, TileShape(tiles.low + 1, False, packing)),
+            lambda: self._choose_panel(tile, panel, TileShape(tiles.low, False, packing)),
+        )
+
+    def _choose_panel(self, tile: Operand, panel: Operand, shape: TileShape) -> None:
+        if not self.plan.uneven:
+            self._call(tile, panel, shape)
+            return
+        self.function.if_else(
+            self._equal(panel, self.plan.panels - 1),
+            lambda: self._call(tile, panel, replace(shape, last=True)),
+            lambda: self._call(tile, panel, shape),
+        )
+
+    def _equal(self, a: Operand, b: Operand) -> Value | bool:
+        return a == b if isinstance(a, int) and isinstance(b, int) else self.function.icmp("eq", a, b)
+
+    def _call(self, tile: Operand, panel: Operand, shape: TileShape) -> None:
+        function, plan = self.function, self.plan
+        packed_left = plan.left_packing != "direct"
+        in_place = plan.right_packing == "direct" or shape.packing
+        call = TileCall(
+            left=self._tile_slot(tile) if packed_left else self._left_source(tile),
+            right=self._right_source(panel) if in_place else self._panel_slot(panel),
+            row=self._row(tile),
+            column=function.mul(panel, plan.panel),
+            packed=self._panel_slot(panel) if shape.packing else None,
+            sums=self._sums_slot(tile, panel) if self.tiles.keeps_sums else None,
+            depth=self.steps,
+            first=self.first_block,
+            final=self.final_block,
+        )
+        self.tiles.call(function, shape, self.operands, self.batch, call)
+        if self.tiles.epilogue is not None or call.sums is None or call.final is False:
+            return
+        vectors, lanes = (plan.last_vectors, plan.last_lanes) if shape.last else (plan.vectors, plan.lanes)
+        block = Block(call.sums, call.row, call.column, shape.height, vectors, lanes)
+        with function.when(call.final):
+            self.finish.call(function, block, self.operands, self.batch)
