@@ -158,7 +158,7 @@ def _sparse_type(types: Sequence[TensorType]) -> TensorType:
 
 def _is_label(logits: Tensor, labels: Tensor) -> Tensor:
     """Where a class is the one of the label. The look-up of labels in all classes is what reports one out of range."""
-    classes = iota([logits.type.sizes[-1]], 0, labels.dtype)
+    classes = iota([logits.type.sizes[-1]], 0)
     return equal(classes, expand_dims(gather(classes, labels), -1))
 
 
