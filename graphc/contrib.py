@@ -10,7 +10,7 @@ from .initializers import VarianceScaling
 from .layers import flatten
 from .optimizers import assert_global_step, create_global_step, get_global_step, get_or_create_global_step
 from .regularizers import apply_regularization, l1_l2_regularizer, l1_regularizer, l2_regularizer, sum_regularizer
-from .variables import global_variables, local_variables, model_variables, trainable_variables
+from .variable_functions import global_variables, local_variables, model_variables, trainable_variables
 
 
 def variance_scaling_initializer(factor: float = 2.0, mode: str = "FAN_IN", uniform: bool = False,

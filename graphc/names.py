@@ -27,6 +27,7 @@ from . import (
     logging,
     optimizers,
     scopes,
+    variable_functions,
     variable_scopes,
     variables,
 )
@@ -73,7 +74,7 @@ TOP = (
     collections, compare, compatibility, config, constants, conversion, cumulative, custom_gradients, data_dependent,
     diagonals, einsum, elementwise, filling, gradients, grouping, host, indexed_slices, indexing, joining, movement, random,
     reduce, scatter_updates, scopes, segments, sequences, shape_ops, slicing, special, statistics, strided_slices,
-    variable_scopes, variables,
+    variable_functions, variable_scopes, variables,
 )  # fmt: skip
 NETWORKS = (
     activations, convolution, cross_entropy, depthwise, dropout, embedding, normalization, pooling, softmax, top_k,

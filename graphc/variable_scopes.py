@@ -228,8 +228,8 @@ class variable_scope(AbstractContextManager):  # noqa: N801
             entered = self._default_name
         else:
             entered = name
-        if entered and self._auxiliary:
-            original = stack.enter_context(name_scope(entered))
+        if self._auxiliary:
+            original = stack.enter_context(name_scope(entered)) if entered else ""
         else:
             inside = get_default_graph().get_name_scope()
             original = f"{inside}/" if inside else ""

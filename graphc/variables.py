@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import numpy as np
-
 from .collections import GraphKeys
-from .dtypes import DType, as_dtype, string
-from .graph import Graph, get_default_graph
-from .operation import DEFAULT_SESSIONS, OpDef, Operation, Tensor, TensorType, apply, define
+from .dtypes import DType, as_dtype
+from .graph import Graph
+from .indexed_slices import IndexedSlices
+from .operation import DEFAULT_SESSIONS, Operation, Tensor, apply
 from .operators import Operand
+from .ops import scatter_updates
 from .ops.constants import convert_to_tensor
-from .ops.grouping import group
-from .ops.state import ASSIGN, ASSIGN_ADD, ASSIGN_SUB, INITIALIZED_VALUE, IS_INITIALIZED, READ, VARIABLE
+from .ops.state import ASSIGN, ASSIGN_ADD, ASSIGN_SUB, INITIALIZED_VALUE, READ, VARIABLE
 from .scopes import graph_of, init_scope, name_scope
 from .shapes import TensorShape, as_shape
 
@@ -174,6 +173,30 @@ class Variable(Operand):
         written = apply(ASSIGN_SUB, [self._storage, self._operand(delta)], name or "AssignSub")
         return written if read_value else written.op
 
+    def scatter_update(self, sparse_delta: IndexedSlices, use_locking: bool = False, name: str | None = None) -> Tensor:
+        """Sets rows; gives the new value. Of equal indices the last one counts."""
+        return scatter_updates.scatter_update(self, sparse_delta.indices, sparse_delta.values, name=name)
+
+    def scatter_add(self, sparse_delta: IndexedSlices, use_locking: bool = False, name: str | None = None) -> Tensor:
+        """Adds to rows; gives the new value."""
+        return scatter_updates.scatter_add(self, sparse_delta.indices, sparse_delta.values, name=name)
+
+    def scatter_sub(self, sparse_delta: IndexedSlices, use_locking: bool = False, name: str | None = None) -> Tensor:
+        """Subtracts from rows; gives the new value."""
+        return scatter_updates.scatter_sub(self, sparse_delta.indices, sparse_delta.values, name=name)
+
+    def scatter_nd_update(self, indices: Any, updates: Any, name: str | None = None) -> Tensor:
+        """Sets the parts that the last dimension of `indices` points to; gives the new value."""
+        return scatter_updates.scatter_nd_update(self, indices, updates, name=name)
+
+    def scatter_nd_add(self, indices: Any, updates: Any, name: str | None = None) -> Tensor:
+        """Adds to the parts that the last dimension of `indices` points to; gives the new value."""
+        return scatter_updates.scatter_nd_add(self, indices, updates, name=name)
+
+    def scatter_nd_sub(self, indices: Any, updates: Any, name: str | None = None) -> Tensor:
+        """Subtracts from the parts that the last dimension of `indices` points to; gives the new value."""
+        return scatter_updates.scatter_nd_sub(self, indices, updates, name=name)
+
     def _operand(self, value: Any) -> Tensor:
         return convert_to_tensor(value, self.dtype)
 
@@ -263,120 +286,4 @@ def _copy_operation(operation: Operation, inputs: list[Tensor], suffix: str) -> 
         )
 
 
-# -- functions on variables
-
-
-def assign(ref: Variable, value: Any, validate_shape: bool | None = None, use_locking: bool | None = None,
-           name: str | None = None) -> Tensor:  # fmt: skip
-    """Sets a variable to `value`; gives the new value."""
-    check = ref.validate_shape if validate_shape is None else validate_shape
-    storage = ref._as_graph_element()
-    return apply(ASSIGN, [storage, convert_to_tensor(value, ref.dtype)], name or "Assign", validate_shape=check)
-
-
-def assign_add(ref: Variable, value: Any, use_locking: bool | None = None, name: str | None = None) -> Tensor:
-    """Adds `value` to a variable; gives the new value."""
-    return ref.assign_add(value, name=name)
-
-
-def assign_sub(ref: Variable, value: Any, use_locking: bool | None = None, name: str | None = None) -> Tensor:
-    """Subtracts `value` from a variable; gives the new value."""
-    return ref.assign_sub(value, name=name)
-
-
-def is_variable_initialized(variable: Variable) -> Tensor:
-    """Whether the variable is initialised when the run begins: bool of shape []."""
-    return apply(IS_INITIALIZED, [variable._as_graph_element()])
-
-
-def _list_uninitialized(operation: Operation, *initialized: np.ndarray) -> np.ndarray:
-    names = operation.attributes["names"]
-    return np.array([name.encode() for name, held in zip(names, initialized) if not held], object)
-
-
-UNINITIALIZED_NAMES = define(
-    OpDef(
-        "uninitialized_names",
-        infer=lambda types, names: TensorType(string, (None,)),
-        attributes={"names": tuple},
-        differentiable=False,
-        host=_list_uninitialized,
-    )
-)
-
-
-def report_uninitialized_variables(var_list: Iterable[Variable] | None = None,
-                                   name: str = "report_uninitialized_variables") -> Tensor:  # fmt: skip
-    """The names of the variables (all global and local ones by default) without value when the run begins: strings."""
-    variables = list(var_list) if var_list is not None else [*global_variables(), *local_variables()]
-    with name_scope(name):
-        flags = [is_variable_initialized(variable) for variable in variables]
-        return apply(UNINITIALIZED_NAMES, flags, names=tuple(variable.op.name for variable in variables))
-
-
-def variables_initializer(var_list: Iterable[Variable], name: str = "init") -> Operation:
-    """An operation that initialises the variables."""
-    return group(*[variable.initializer for variable in var_list], name=name)
-
-
-def global_variables_initializer() -> Operation:
-    """An operation that initialises all global variables of the default graph."""
-    return variables_initializer(global_variables())
-
-
-def local_variables_initializer() -> Operation:
-    """An operation that initialises all local variables of the default graph."""
-    return variables_initializer(local_variables())
-
-
-def initialize_all_variables() -> Operation:
-    """global_variables_initializer under its old name."""
-    return global_variables_initializer()
-
-
-def initialize_local_variables() -> Operation:
-    """local_variables_initializer under its old name."""
-    return local_variables_initializer()
-
-
-def initialize_variables(var_list: Iterable[Variable], name: str = "init") -> Operation:
-    """variables_initializer under its old name."""
-    return variables_initializer(var_list, name)
-
-
-def global_variables(scope: str | None = None) -> list[Variable]:
-    """The variables of the default graph; with `scope`, those whose name matches that regular expression."""
-    return get_default_graph().get_collection(GraphKeys.GLOBAL_VARIABLES, scope)
-
-
-def all_variables() -> list[Variable]:
-    """global_variables under its old name."""
-    return global_variables()
-
-
-def local_variables(scope: str | None = None) -> list[Variable]:
-    """The variables in the collection LOCAL_VARIABLES of the default graph."""
-    return get_default_graph().get_collection(GraphKeys.LOCAL_VARIABLES, scope)
-
-
-def model_variables(scope: str | None = None) -> list[Variable]:
-    """The variables in the collection MODEL_VARIABLES of the default graph."""
-    return get_default_graph().get_collection(GraphKeys.MODEL_VARIABLES, scope)
-
-
-def trainable_variables(scope: str | None = None) -> list[Variable]:
-    """The variables that optimizers train by default."""
-    return get_default_graph().get_collection(GraphKeys.TRAINABLE_VARIABLES, scope)
-
-
-def moving_average_variables(scope: str | None = None) -> list[Variable]:
-    """The variables of which moving averages are kept."""
-    return get_default_graph().get_collection(GraphKeys.MOVING_AVERAGE_VARIABLES, scope)
-
-
-__all__ = [
-    "Variable", "assign", "assign_add", "assign_sub", "is_variable_initialized", "variables_initializer",
-    "global_variables_initializer", "local_variables_initializer", "initialize_all_variables",
-    "initialize_local_variables", "initialize_variables", "global_variables", "all_variables", "local_variables",
-    "model_variables", "trainable_variables", "moving_average_variables", "report_uninitialized_variables",
-]  # fmt: skip
+__all__ = ["Variable"]

@@ -14,8 +14,9 @@ from ..ops.conversion import cast
 from ..ops.elementwise import minimum, pow
 from ..ops.grouping import group
 from ..scopes import init_scope, name_scope
+from ..variable_functions import global_variables, moving_average_variables, trainable_variables
 from ..variable_scopes import get_variable, variable_scope
-from ..variables import Variable, global_variables, moving_average_variables, trainable_variables
+from ..variables import Variable
 from .slots import create_slot, create_zeros_slot
 
 

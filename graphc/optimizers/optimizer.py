@@ -17,7 +17,8 @@ from ..operation import Operation, Tensor
 from ..ops.constants import convert_to_tensor
 from ..ops.grouping import group
 from ..scopes import control_dependencies, init_scope, name_scope
-from ..variables import Variable, assign_add, trainable_variables
+from ..variable_functions import assign_add, trainable_variables
+from ..variables import Variable
 from .slots import create_slot, create_zeros_slot
 
 GradientsAndVariables = list[tuple[Tensor | None, Variable]]

@@ -15,7 +15,8 @@ from graphc.ops.linear_algebra import matmul
 from graphc.ops.movement import identity, stop_gradient
 from graphc.ops.reduce import reduce_sum
 from graphc.scopes import control_dependencies, name_scope
-from graphc.variables import Variable, global_variables_initializer
+from graphc.variable_functions import global_variables_initializer
+from graphc.variables import Variable
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,8 @@ from graphc.regularizers import (
     l2_regularizer,
     sum_regularizer,
 )
-from graphc.variables import Variable, global_variables_initializer
+from graphc.variable_functions import global_variables_initializer
+from graphc.variables import Variable
 
 
 @pytest.fixture(autouse=True)

@@ -9,6 +9,7 @@ from graphc.initializers import constant_initializer, ones_initializer, zeros_in
 from graphc.ops.constants import constant
 from graphc.ops.reduce import reduce_sum
 from graphc.scopes import control_dependencies, name_scope
+from graphc.variable_functions import local_variables, trainable_variables
 from graphc.variable_scopes import (
     AUTO_REUSE,
     get_local_variable,
@@ -19,7 +20,7 @@ from graphc.variable_scopes import (
     variable_op_scope,
     variable_scope,
 )
-from graphc.variables import Variable, local_variables, trainable_variables
+from graphc.variables import Variable
 
 
 @pytest.fixture(autouse=True)

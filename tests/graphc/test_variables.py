@@ -6,13 +6,13 @@ from graphc.collections import GraphKeys
 from graphc.dtypes import float32, int32
 from graphc.errors import DTypeError, FailedPreconditionError, ShapeError
 from graphc.graph import Graph
+from graphc.indexed_slices import IndexedSlices
 from graphc.ops import strided_slices  # noqa: F401 - defines subscripts
 from graphc.ops.constants import constant, placeholder
 from graphc.ops.elementwise import add, multiply
 from graphc.ops.movement import identity
 from graphc.scopes import control_dependencies, name_scope
-from graphc.variables import (
-    Variable,
+from graphc.variable_functions import (
     assign,
     assign_add,
     assign_sub,
@@ -21,9 +21,11 @@ from graphc.variables import (
     is_variable_initialized,
     local_variables,
     local_variables_initializer,
+    report_uninitialized_variables,
     trainable_variables,
     variables_initializer,
 )
+from graphc.variables import Variable
 
 
 @pytest.fixture(autouse=True)
@@ -196,3 +198,27 @@ def test_what_a_variable_is_not():
         bool(variable)
     assert variable != Variable([2.0, 3.0])
     assert len({variable, variable}) == 1
+
+
+def test_names_of_what_has_no_value():
+    first, second = Variable(1.0, name="first"), Variable(2.0, name="second")
+    report, of_one = report_uninitialized_variables(), report_uninitialized_variables([second])
+    with numpy_session() as session:
+        assert session.run(report).tolist() == [b"first", b"second"]
+        session.run(first.initializer)
+        assert session.run(report).tolist() == [b"second"]
+        session.run(second.initializer)
+        assert session.run([report, of_one])[0].tolist() == []
+
+
+def test_scattered_writes():
+    variable = Variable(np.zeros([3, 2], np.float32))
+    rows = IndexedSlices(constant([[1.0, 2.0], [3.0, 4.0]]), constant([2, 0]))
+    writes = [variable.scatter_add(rows), variable.scatter_sub(rows), variable.scatter_update(rows),
+              variable.scatter_nd_add([[1, 1]], [5.0]), variable.scatter_nd_sub([[1, 1]], [1.0]),
+              variable.scatter_nd_update([[1, 0]], [7.0])]  # fmt: skip
+    with numpy_session() as session:
+        session.run(variable.initializer)
+        for write in writes:
+            session.run(write)
+        np.testing.assert_array_equal(session.run(variable), [[3, 4], [7, 4], [1, 2]])

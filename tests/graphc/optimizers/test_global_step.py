@@ -5,7 +5,8 @@ from graphc.collections import GraphKeys, add_to_collection, get_collection
 from graphc.graph import Graph
 from graphc.optimizers import create_global_step, get_global_step, get_or_create_global_step, global_step
 from graphc.scopes import name_scope
-from graphc.variables import Variable, global_variables, trainable_variables
+from graphc.variable_functions import global_variables, trainable_variables
+from graphc.variables import Variable
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,8 @@ from graphc.graph import Graph
 from graphc.ops.constants import placeholder
 from graphc.optimizers import ExponentialMovingAverage, assign_moving_average
 from graphc.scopes import control_dependencies
-from graphc.variables import Variable, global_variables, global_variables_initializer
+from graphc.variable_functions import global_variables, global_variables_initializer
+from graphc.variables import Variable
 
 
 @pytest.fixture(autouse=True)

@@ -18,8 +18,9 @@ from graphc.optimizers import (
     get_or_create_global_step,
 )
 from graphc.scopes import control_dependencies, name_scope
+from graphc.variable_functions import global_variables, global_variables_initializer
 from graphc.variable_scopes import variable_scope
-from graphc.variables import Variable, global_variables, global_variables_initializer
+from graphc.variables import Variable
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,8 @@ from graphc.optimizers import (
     MomentumOptimizer,
     RMSPropOptimizer,
 )
-from graphc.variables import Variable, global_variables, global_variables_initializer
+from graphc.variable_functions import global_variables, global_variables_initializer
+from graphc.variables import Variable
 
 START = np.array([[1.0, -2.0], [0.5, 3.0]])
 GRADIENTS = [np.array([[0.5, -1.0], [2.0, 0.1]]) * k for k in (1.0, -0.3, 0.7, 1.9)]
