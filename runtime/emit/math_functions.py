@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from graphc.runtime.emit import (
+    math_area,
     math_double,
     math_error,
     math_exponential,
@@ -35,26 +36,32 @@ BOTH: dict[str, Emitter] = {
     "rsqrt": math_reciprocal.rsqrt,
     "sin": math_trigonometry.sin,
     "cos": math_trigonometry.cos,
+    "asin": math_inverse.asin,
+    "acos": math_inverse.acos,
+    "atan": math_inverse.atan,
+    "atan2": math_inverse.atan2,
     "digamma": math_special.digamma,
     "fmod": math_reciprocal.remainder,
 }
 SINGLE: dict[str, Emitter] = BOTH | {
     "tan": math_double.tan,
-    "asin": math_inverse.asin,
-    "acos": math_inverse.acos,
-    "atan": math_inverse.atan,
-    "atan2": math_inverse.atan2,
     "asinh": math_double.asinh,
     "acosh": math_double.acosh,
     "atanh": math_double.atanh,
     "pow": math_pow.pow_single,
+}
+DOUBLE: dict[str, Emitter] = BOTH | {
+    "tan": math_trigonometry.tan,
+    "asinh": math_area.asinh,
+    "acosh": math_area.acosh,
+    "atanh": math_area.atanh,
 }
 
 
 def emit_function(m: MathBuilder, name: str, *arguments: Value) -> Value:
     """The value of a function of floats, by vector code or else by the C library's float64 function for each lane."""
     single = element_of(arguments[0].type) == F32
-    found = (SINGLE if single else BOTH).get(name)
+    found = (SINGLE if single else DOUBLE).get(name)
     if found is not None:
         return found(m, *arguments)
     if not single:

@@ -1,4 +1,4 @@
-"""Sine and cosine of float32 and float64 as inline vector code.
+"""Sine, cosine and tangent of float32 and float64 as inline vector code.
 
 The argument is reduced by multiples of pi / 2 in three parts; lanes beyond `LIMIT` go to the C library in a cold block.
 """
@@ -59,6 +59,16 @@ def sin(m: MathBuilder, x: Value) -> Value:
 
 def cos(m: MathBuilder, x: Value) -> Value:
     return _sine(m, x, 1, "cos")
+
+
+def tan(m: MathBuilder, x: Value) -> Value:
+    """The tangent of float64; that of float32 is in `math_double`."""
+    f = m.function
+    turns, sine, cosine = _reduced(m, x, DOUBLE)
+    odd = f.icmp("ne", f.bit_and(turns, 1), 0)
+    value = f.fdiv(f.select(odd, cosine, sine), f.select(odd, f.fneg(sine), cosine))
+    common = f.select(f.fcmp("oeq", x, 0.0), x, value)
+    return m.unless_any(f.fcmp("uge", f.fabs(x), DOUBLE.limit), common, lambda: m.call_lanes("tan", x))
 
 
 def _sine(m: MathBuilder, x: Value, quadrant: int, name: str) -> Value:
