@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
+from graphc.parser import parse_program
 from graphc.passes.base import Context, Pass, PassRecord
+from graphc.printer import print_program
 from graphc.program import Program
 from graphc.verifier import VerificationError, verify_program
 
@@ -14,11 +17,14 @@ def run_passes(passes: Sequence[Pass], program: Program, context: Context) -> Pr
     """The program after all passes that are not disabled.
 
     Exceptions of a pass carry a note with its name. Raises VerificationError, where the context wants verification, if a
-    pass leaves a malformed program behind or makes a new one without a change.
+    pass leaves a malformed program behind or makes a new one without a change, or if the text of the last program does not
+    say it all.
     """
     for item in passes:
         if item.name not in context.disabled:
             program = run_pass(item, program, context)
+    if context.verify:
+        _verify_text(program)
     return program
 
 
@@ -47,6 +53,13 @@ def _verify_change(item: Pass, before: Program, after: Program) -> None:
         verify_program(after)
     except VerificationError as error:
         raise VerificationError(f"after the pass {item.name}: {error}") from error
+
+
+def _verify_text(program: Program) -> None:
+    literals: dict[str, Any] = {}
+    text = print_program(program, literals)
+    if print_program(parse_program(text, literals)) != text:
+        raise VerificationError(f"the text of the program does not parse to the same program\n{text}")
 
 
 def dump_stage(name: str, program: Program, context: Context) -> None:

@@ -56,7 +56,7 @@ BAD = {
         program(operation(types=[TensorType(int32, (3,))])), r"y:0 is i32\[3\], its type rule gives f32\[3\]",
     ),
     "operands that do not fit": (
-        program(operation(RESHAPE, [X], {"shape": (2, 2)}, [TensorType(float32, (2, 2))])), r"y: cannot turn \[3\]",
+        program(operation(RESHAPE, [X], {"shape": (2, 2)}, [TensorType(float32, (2, 2))])), r"y: .*\[3\]",
     ),
     "too many outputs": (program(operation(types=[VECTOR, VECTOR])), "y has 2 outputs, its type rule gives 1"),
     "too few operands": (program(operation(RESHAPE, [], {"shape": (3,)})), "^y: "),
