@@ -23,7 +23,8 @@ def acosh(m: MathBuilder, x: Value) -> Value:
     """log1p(t + sqrt(t (t + 2))) with t = x - 1, or log(2 x) for great x."""
     f = m.function
     t = f.fsub(x, 1.0)
-    return _log1p_or_log_of_double(m, x, f.fadd(t, f.sqrt(m.fma(t, t, f.fadd(t, t)))))
+    value = _log1p_or_log_of_double(m, x, f.fadd(t, f.sqrt(m.fma(t, t, f.fadd(t, t)))))
+    return f.select(f.fcmp("olt", x, 1.0), constant(float("nan"), x.type), value)
 
 
 def _log1p_or_log_of_double(m: MathBuilder, a: Value, argument: Value) -> Value:
