@@ -24,7 +24,10 @@ def load_digits(seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.n
     return images[:cut], labels[:cut], images[cut:], labels[cut:]
 
 
-def batches(images: np.ndarray, labels: np.ndarray, size: int, rng: np.random.Generator) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+Batches = Iterator[tuple[np.ndarray, np.ndarray]]
+
+
+def batches(images: np.ndarray, labels: np.ndarray, size: int, rng: np.random.Generator) -> Batches:
     """One epoch of shuffled batches, all of the same size; what is left over waits for the next epoch."""
     order = rng.permutation(len(images))
     for start in range(0, len(order) - size + 1, size):

@@ -180,7 +180,9 @@ class TensorShape:
         return is_known(self._sizes)
 
     def num_elements(self) -> int | None:
-        return count_elements(self._sizes) if is_known(self._sizes) else None
+        if self._sizes is None or None in self._sizes:
+            return None
+        return count_elements(self._sizes)
 
     def is_compatible_with(self, other: Any) -> bool:
         return are_compatible(self._sizes, as_shape(other))

@@ -175,8 +175,8 @@ class _Fusion:
         if operation.definition.name in SHIFTING:
             return producer.axes is None and producer.anchor is None and all(t is source for t in ways)
         if producer.axes is None:
-            start = tuple(range(len(shape)))
-            return all(t is source or follow_movements(t, start, source) is not None for t in ways)
+            everything = tuple(range(len(shape)))
+            return all(t is source or follow_movements(t, everything, source) is not None for t in ways)
         start, wanted = dimensions_of(shape, producer), dimensions_of(source.type.sizes, producer)
         return start is not None and all(follow_movements(t, start, source) == wanted for t in ways)
 

@@ -26,7 +26,7 @@ MOST_CALLS = 16  # that a session looks through; a program that is run with many
 RELEASE_FROM = 10.0  # microseconds of native work from which other Python threads may run meanwhile
 FLOPS_A_MICROSECOND, BYTES_A_MICROSECOND = 1e5, 2e4
 
-_KINDS = {list: Shape.LIST, tuple: Shape.TUPLE}
+_KINDS: dict[Any, Shape] = {list: Shape.LIST, tuple: Shape.TUPLE}
 
 
 class FastCalls:

@@ -112,8 +112,8 @@ def test_the_product_and_its_tests_need_no_peer():
 @pytest.mark.parametrize("folder", ["graphc", "passes", "runtime", "tests", "examples", "benchmarks"])
 def test_files_are_of_one_subject(folder):
     files = language_sources() if folder == "graphc" else sources(folder)
-    long = {str(path.relative_to(ROOT)): count for path in files if (count := len(path.read_text().splitlines())) > LARGEST_FILE}
-    assert not long
+    lines = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in files}
+    assert not {name: count for name, count in lines.items() if count > LARGEST_FILE}
 
 
 def test_the_links_are_links():

@@ -96,13 +96,14 @@ def build_constant(value: Any, dtype: Any = None, shape: Any = None, name: str |
 def _fit(array: np.ndarray, shape: Shape) -> np.ndarray:
     if shape is None or None in shape:
         raise ValueError("the shape of a constant must be known")
-    count = count_elements(shape)
+    sizes = [size for size in shape if size is not None]
+    count = count_elements(sizes)
     if array.size == count:
-        return array.reshape(shape)
+        return array.reshape(sizes)
     if not 0 < array.size < count:
         raise ValueError(f"Too many elements provided. Needed at most {count}, but received {array.size}")
     flat = array.ravel()
-    return np.concatenate([flat, np.full(count - flat.size, flat[-1], flat.dtype)]).reshape(shape)
+    return np.concatenate([flat, np.full(count - flat.size, flat[-1], flat.dtype)]).reshape(sizes)
 
 
 def constant(value: Any, dtype: Any = None, shape: Any = None, name: str = "Const", verify_shape: bool = False) -> Tensor:

@@ -156,11 +156,11 @@ class NestEmitter(NestMemory):
         final = self.function.loop(start, stop, step, self._spread_over_chains(flat), body)
         accumulators.restore(self.totals, carried, final)
 
-    def _spread_over_chains(self, values: list[Value]) -> list[Value]:
+    def _spread_over_chains(self, values: Sequence[Value]) -> list[Value]:
         """Values that a loop inside interleaved chains carries have one copy a chain from the beginning."""
         function = self.function
         if function.chains == 1:
-            return values
+            return list(values)
         return [v if CHAIN in v.ref else function.join_chains([v] * function.chains) for v in values]
 
     def _vector_loop(self, loop: Loop, start: Operand, stop: Operand) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from graphc.runtime.loops.nodes import Index, Loop, LoopNest, Statement, indices_of, map_indices, variable, walk
 
@@ -20,7 +21,7 @@ def _drop_unit_loops(statements: tuple[Statement, ...]) -> tuple[Statement, ...]
             continue
         body = _drop_unit_loops(statement.body)
         if statement.extent == 1:
-            result += map_indices(body, lambda index, name=statement.variable: index.substitute({name: Index()}))
+            result += map_indices(body, partial(Index.substitute, values={statement.variable: Index()}))
         else:
             result.append(replace(statement, body=body))
     return tuple(result)

@@ -81,10 +81,11 @@ def describe_convolution(anchor: Operation) -> Convolution | DepthwiseConvolutio
     elif anchor.definition.name.endswith("filter_gradient"):
         window = attributes["filter_shape"]
     (top, bottom), (left, right) = attributes["padding"]
+    count, height, width, channels = images
     kind = DepthwiseConvolution if anchor.definition.name.startswith("depthwise") else Convolution
     return kind(
-        *images, window[0], window[1], window[3], tuple(attributes["strides"]), (top, bottom, left, right),
-        tuple(attributes["dilations"]), anchor.output.dtype,
+        count, height, width, channels, window[0], window[1], window[3], tuple(attributes["strides"]),
+        (top, bottom, left, right), tuple(attributes["dilations"]), anchor.output.dtype,
     )  # fmt: skip
 
 
