@@ -40,7 +40,7 @@ _LATER = {
     "render": "graphc.visualize",
     "to_networkx": "graphc.visualize",
     "contrib": "graphc.contrib",
-    "test": "graphc.testing",
+    "test": "graphc.runtime.testing",
 }
 """Where the names are that are imported at their first use: names of a module, or the module itself."""
 

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from .errors import OpError
-from .graph import Graph, get_default_graph, reset_default_graph
+from graphc.errors import OpError
+from graphc.graph import Graph, get_default_graph, reset_default_graph
+from graphc.runtime.session import Session, get_default_session
 
 
 class TestCase(unittest.TestCase):
@@ -31,8 +32,6 @@ class TestCase(unittest.TestCase):
     def session(self, graph: Graph | None = None, config: Any = None, use_gpu: bool = False,
                 force_gpu: bool = False) -> Iterator[Any]:  # fmt: skip
         """A session that is the default inside."""
-        from . import Session
-
         with Session(graph=graph if graph is not None else get_default_graph(), config=config) as session:
             yield session
 
@@ -46,8 +45,6 @@ class TestCase(unittest.TestCase):
 
     def evaluate(self, tensors: Any) -> Any:
         """The values of a nest of tensors in the default session, or in one of its own."""
-        from . import Session, get_default_session
-
         found = get_default_session()
         if found is not None:
             return found.run(tensors)
