@@ -156,14 +156,16 @@ def report(name: str, kernel: Kernel, took: float, build: float, schedule: bool)
         print("    " + kernel.schedule)
 
 
-def products(cases: Iterable[tuple[int, int, int, str, int]], select: str, schedule: bool, **options) -> None:
+def products(
+    cases: Iterable[tuple[int, int, int, str, int]], select: str, schedule: bool, precision: str = "", **options
+) -> None:
     machine = host_machine()
     for rows, columns, depth, layout, batch in cases:
         name = f"{f'{batch} x ' if batch > 1 else ''}{rows}x{columns}x{depth} {layout}".strip()
         if select not in name:
             continue
         contraction = dense_contraction(
-            rows, columns, depth, "ta" in layout, "tb" in layout, (batch,) if batch > 1 else ()
+            rows, columns, depth, "ta" in layout, "tb" in layout, (batch,) if batch > 1 else (), precision=precision
         )
         start = time.perf_counter()
         kernel = build_contraction(contraction, machine, 1, options=ContractionOptions(**options))
@@ -225,6 +227,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.what in ("all", "gemm"):
         products(SQUARES + NETWORKS, arguments.select, arguments.schedule)
+    if arguments.what in ("all", "bf16"):
+        products(SQUARES[3:] + NETWORKS[:10], arguments.select, arguments.schedule, "bf16")
     if arguments.what in ("all", "conv"):
         convolutions(arguments.select, arguments.schedule)
 

@@ -336,6 +336,8 @@ class PairTilePacking(_PairPacking):
 
     def _turned(self, rows: int) -> None:
         """Rows are neighbours in memory but each is to be contiguous: groups of pairs are turned."""
+        for r in range(rows):
+            self._clear_row_end(r)
         for start in range(0, rows, self.lanes):
             self._turned_rows(start, min(self.lanes, rows - start))
 
@@ -391,5 +393,6 @@ class PairTilePacking(_PairPacking):
         function.loop(0, function.arguments[3], 1, [], row)
 
     def _clear_row_end(self, r: Operand) -> None:
+        """Zeros up to a whole number of blocks of pairs, which matrix tiles read."""
         zero = constant(0, vector_type(I32, self.lanes))
         self.function.store(zero, self.slot(r, self.plan.left_stride, self.pairs))
