@@ -222,5 +222,6 @@ def _draw_edge(edge: Edge, route: Sequence[Place], labels: bool) -> str:
     drawn += 'marker-end="url(#arrow)"/>'
     if labels and edge.label:
         (x, y), (to_x, to_y) = points[0], points[1]
-        drawn += _draw_text((x + to_x) / 2, (y + to_y) / 2 + 3, 8, "#666666", edge.label)
+        halo = ' paint-order="stroke" stroke="white" stroke-width="3"'
+        drawn += _draw_text(0.65 * x + 0.35 * to_x, 0.65 * y + 0.35 * to_y + 3, 8, "#666666", edge.label, halo)
     return drawn + "</g>"

@@ -13,7 +13,7 @@ XLINK = "http://www.w3.org/1999/xlink"
 MARGIN = 10.0
 TITLE_HEIGHT = 24.0
 LEGEND_ROW = 18.0
-LETTER = 5.6  # width of a letter of the legend, on average
+LETTER = 6.2  # width of a letter of the legend, on average
 NARROWEST = 420.0
 
 

@@ -189,6 +189,36 @@ def find_closed(drawing, label, scope):
     return node
 
 
+def build_training(count):
+    """A chain of variables, and a scope that writes each of them and one of its own."""
+    h = tf.placeholder(tf.float32, [8], name="x")
+    variables = []
+    for number in range(count):
+        variables.append(tf.Variable(np.ones(8, np.float32), name=f"w{number}"))
+        h = h * variables[-1]
+    with tf.name_scope("Train"):
+        for variable in variables:
+            slot = tf.Variable(np.zeros(8, np.float32), name=f"{variable.op.name}_slot")
+            delta = slot.assign(slot * 0.9 + h)
+            variable.assign_sub(delta * 0.1)
+
+
+def test_scopes_that_only_write_are_closed_in_large_drawings(graph):
+    build_training(20)
+    drawing = make_drawing(graph)
+    box = find_closed(drawing, "Train", ())
+    assert "writes" in box.tooltip and "w3" in box.tooltip
+    assert not any("slot" in node.name for node in drawing.nodes)  # what only the scope uses is in it
+    assert sum(node.kind == "variable" for node in drawing.nodes) == 20
+    assert sum(node.count for node in drawing.nodes) == sum(node.count for node in make_drawing(graph, limit=10**6).nodes)
+    assert any(node.kind == "write" for node in make_drawing(graph, expand=["Train"]).nodes)
+
+
+def test_scopes_that_write_stay_open_in_small_drawings(graph):
+    build_training(3)
+    assert not any(node.kind == "scope" for node in make_drawing(graph).nodes)
+
+
 def test_scopes_can_be_kept_open(graph):
     build_large(25, 40)
     drawing = make_drawing(graph, expand=["layer_3/a"])
