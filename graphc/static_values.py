@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,10 +30,11 @@ def constant_value(tensor: Tensor, known: Known | None = None) -> np.ndarray | N
 
 def static_value(tensor: Tensor) -> Any:
     """An attribute from a tensor: a number or nested tuples where its value is known, else a Dynamic."""
-    value = constant_value(tensor)
+    values = StaticValues({}, may_be_fed=True)
+    value = values.value(tensor)
     if value is not None:
         return as_attribute(value)
-    partial = partial_value(tensor)
+    partial = partial_value(tensor, values)
     unknown = partial is None or isinstance(partial, tuple) and None in partial
     return Dynamic(partial) if unknown else partial
 
@@ -110,46 +112,53 @@ class StaticValues:
             shape = tensor.type.shape
             if shape is None:
                 return contains_dynamic(operation)
-            if np.prod([s for s in shape if s is not None], initial=1) > LARGEST:
+            if math.prod([s for s in shape if s is not None]) > LARGEST:
                 return False
         return True
 
 
-def partial_value(tensor: Tensor) -> Any:
-    """What is known of a small integer tensor: a tuple with None for unknown entries, a number, or None."""
-    value = constant_value(tensor)
+def partial_value(tensor: Tensor, values: StaticValues | None = None) -> Any:
+    """What is known of a small integer tensor: a tuple with None for unknown entries, a number, or None.
+
+    `values` holds what has been found of other tensors.
+    """
+    if values is None:
+        values = StaticValues({}, may_be_fed=True)
+    value = values.value(tensor)
     if value is not None:
         return as_attribute(value) if value.ndim < 2 else None
     shape = tensor.type.shape
     if shape is None or len(shape) > 1 or tensor.dtype.kind not in "iu":
         return None
-    known = _partial_of(tensor)
+    known = _partial_of(tensor, values)
     if known is not None:
         return known
     return None if len(shape) == 0 or shape[0] is None else (None,) * shape[0]
 
 
-def _partial_of(tensor: Tensor) -> Any:
+def _partial_of(tensor: Tensor, values: StaticValues) -> Any:
     operation = tensor.operation
     name = operation.definition.name
     if name == "shape":
         return operation.inputs[0].type.shape
+    if name == "stack" and tensor.type.rank == 1:
+        return tuple(partial_value(t, values) for t in operation.data_inputs)
     if name == "concat":
-        parts = [partial_value(t) for t in operation.data_inputs]
+        parts = [partial_value(t, values) for t in operation.data_inputs]
         return sum(parts, ()) if all(isinstance(p, tuple) for p in parts) else None
     if name == "reshape" and tensor.type.shape in ((1,), ()):
-        inner = partial_value(operation.inputs[0])
+        inner = partial_value(operation.inputs[0], values)
         entry = inner[0] if isinstance(inner, tuple) and len(inner) == 1 else inner
         if isinstance(entry, tuple):
             return None
         return (entry,) if tensor.type.shape == (1,) else entry
     if name == "cast":
-        return partial_value(operation.inputs[0])
+        return partial_value(operation.inputs[0], values)
     if name == "slice":
-        return _partial_slice(operation)
+        return _partial_slice(operation, values)
     if _can_expand(operation):
         _, results = expand_composite(operation)
-        return partial_value(results[tensor.index])
+        return partial_value(results[tensor.index], values)
     return None
 
 
@@ -160,8 +169,8 @@ def _can_expand(operation: Operation) -> bool:
     return not contains_dynamic(operation) and all(t.type.is_known for t in (*operation.inputs, *operation.outputs))
 
 
-def _partial_slice(operation: Operation) -> Any:
-    source = partial_value(operation.inputs[0])
+def _partial_slice(operation: Operation, values: StaticValues) -> Any:
+    source = partial_value(operation.inputs[0], values)
     attributes = operation.attributes
     if not isinstance(source, tuple) or any(isinstance(v, Dynamic) for v in attributes.values()):
         return None
