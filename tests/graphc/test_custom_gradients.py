@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from numpy_session import evaluate
 
 from graphc.custom_gradients import custom_gradient
 from graphc.dtypes import float32
@@ -12,7 +13,6 @@ from graphc.ops.elementwise import clip_by_value, exp
 from graphc.ops.shape_ops import shape
 from graphc.parser import parse_program
 from graphc.program import build_program
-from numpy_session import evaluate
 
 
 @pytest.fixture(autouse=True)
