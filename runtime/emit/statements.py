@@ -42,6 +42,7 @@ from graphc.runtime.loops.nodes import (
     walk,
 )  # fmt: skip
 from graphc.runtime.schedule.machine import Machine
+from graphc.scalars import CostScalars, Typed
 
 STACK_LIMIT = 32 << 10  # bytes of local buffers on the stack; larger ones lie in the workspace
 
@@ -276,11 +277,11 @@ class NestEmitter(NestMemory):
         """The scalar meaning on the operands; vectors where one of them is a vector."""
         locals_ = [o for o in compute.operands if isinstance(o, Local)]
         lanes = max((self.values[o].lanes for o in locals_), default=1)
-        types = {o.dtype for o in locals_}
+        types = {o.dtype for o in locals_} if _takes_numbers(compute) else set()
         operands: list[Any] = []
         for operand in compute.operands:
             if isinstance(operand, Constant) and operand.dtype in types:
-                operands.append(operand.value)  # a plain number: emission may know a shorter way
+                operands.append(operand.value)  # emission may know a shorter way with a number
             elif isinstance(operand, Constant):
                 operands.append(vectors.typed_constant(operand.value, operand.dtype, lanes))
             else:
@@ -355,3 +356,12 @@ def _access_of(statement: Statement) -> tuple[Buffer, Index] | None:
     return None
 
 
+def _takes_numbers(compute: Compute) -> bool:
+    """Whether constants may come as plain numbers: not where the scalar meaning computes with numbers alone."""
+    operands = [o.value if isinstance(o, Constant) else Typed(o.dtype) for o in compute.operands]
+    assert compute.definition.scalar is not None
+    try:
+        compute.definition.scalar(CostScalars(), *operands, **compute.attributes)
+    except (TypeError, AttributeError):  # no operand says the type, or a number is asked for its own
+        return False
+    return True
