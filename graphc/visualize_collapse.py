@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 from .visualize_model import PATH, Cluster, Drawing, Edge, Node
 
@@ -19,8 +20,11 @@ def collapse(drawing: Drawing, limit: int = MOST_VISIBLE, expand: Collection[str
 
     Scopes are opened from the outside in, all of a level or none. In all but small drawings a scope that does nothing but
     write variables (an optimizer's) is closed, with the variables that only it uses. Scopes named in `expand` ("a/b") are
-    opened with all that is around them, whatever the limit.
+    opened with all that is around them, whatever the limit. Variables that one fused kernel alone reads are one box, and
+    so are the new values that it makes.
     """
+    if len(drawing.nodes) > min(CALM, limit):
+        drawing = _join_state(drawing)
     wanted = {tuple(name.split("/")) for name in expand}
     writing = _find_writing(drawing, wanted) if len(drawing.nodes) > min(CALM, limit) else set()
     if len(drawing.nodes) <= limit:
@@ -29,6 +33,35 @@ def collapse(drawing: Drawing, limit: int = MOST_VISIBLE, expand: Collection[str
     most = max(1, int(limit * SHARE_OPENED))
     _cut_into_blocks(drawing, most)
     return _fold(drawing, _Choice(drawing, most, wanted, writing).choose())
+
+
+def _join_state(drawing: Drawing) -> Drawing:
+    """The drawing with variables joined that belong to one fused kernel, and with their new values joined."""
+    fused = {node.key: node.scope for node in drawing.nodes if node.scope and drawing.clusters[node.scope].kind == "fused"}
+    near: dict[str, set[PATH | None]] = {node.key: set() for node in drawing.nodes if node.kind in ("variable", "write")}
+    for edge in drawing.edges:
+        for key, other in ((edge.source, edge.target), (edge.target, edge.source)):
+            if key in near:
+                near[key].add(fused.get(other))
+    groups: dict[tuple[str, PATH], list[Node]] = {}
+    for node in drawing.nodes:
+        kernels = near.get(node.key, set())
+        kernel = next(iter(kernels)) if len(kernels) == 1 else None
+        if kernel is not None:
+            groups.setdefault((node.kind, kernel), []).append(node)
+    place = {node.key: node.key for node in drawing.nodes}
+    joined: dict[str, Node] = {}
+    for (kind, _), nodes in groups.items():
+        if len(nodes) > 1:
+            first = nodes[0]
+            place |= {node.key: first.key for node in nodes}
+            detail = f"{len(nodes)} variables" if kind == "variable" else f"{len(nodes)} new values"
+            tooltip = "\n".join(node.tooltip.partition("\n")[0] for node in nodes)
+            joined[first.key] = replace(
+                first, label=f"{first.label} …", detail=detail, tooltip=tooltip, count=sum(node.count for node in nodes)
+            )
+    kept = [joined.get(node.key, node) for node in drawing.nodes if place[node.key] == node.key]
+    return replace(drawing, nodes=kept, edges=_merge_edges(drawing.edges, place))
 
 
 def _find_writing(drawing: Drawing, wanted: Collection[PATH]) -> set[PATH]:

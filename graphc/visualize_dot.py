@@ -132,7 +132,8 @@ def _node_attributes(node: Node, large: bool) -> dict[str, str]:
 
 def label_lines(node: Node, types_on_edges: bool) -> list[str]:
     """The lines of a box; what holds a value shows its type where the arrows do not."""
-    plain = not node.detail or node.kind in ("variable", "placeholder") and types_on_edges
+    shows_type = node.kind in ("variable", "placeholder") and not node.label.endswith("…")
+    plain = not node.detail or shows_type and types_on_edges
     return [shorten(node.label)] + ([] if plain else [shorten(node.detail)])
 
 
