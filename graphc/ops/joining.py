@@ -11,8 +11,10 @@ from ..errors import ShapeError
 from ..operation import Dynamic, OpDef, Operation, Tensor, TensorType, apply, define
 from ..shapes import format_shape, merge_shapes
 from .constants import convert_to_tensor
+from .elementwise import zeros_of
 from .movement import expand_dims, identity, reshape, transpose
 from .rules import check_axis, check_same_dtype, integer, is_tensor, normalize, partial_sizes, size_list
+from .shape_ops import rank as rank_of
 from .slicing import take_slice
 
 # -- concat
@@ -89,8 +91,6 @@ def normalize_place(axis: int | Tensor, rank: int | None, tensor: Tensor) -> int
         return normalize(axis, rank)
     if axis >= 0:
         return axis
-    from .shape_ops import rank as rank_of
-
     return rank_of(tensor) + axis
 
 
@@ -235,9 +235,7 @@ def _cut(tensor: Tensor, sizes: Sequence[int], axis: int) -> list[Tensor]:
 
 
 def _split_gradient(operation: Operation, *gradients: Tensor | None) -> list[Tensor]:
-    from .filling import zeros
-
-    parts = [zeros(t.type.sizes, t.dtype) if g is None else g for t, g in zip(operation.outputs, gradients)]
+    parts = [zeros_of(t) if g is None else g for t, g in zip(operation.outputs, gradients)]
     return [parts[0] if len(parts) == 1 else apply(CONCAT, parts, axis=operation.attributes["axis"])]
 
 

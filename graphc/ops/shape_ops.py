@@ -10,7 +10,9 @@ import numpy as np
 from ..dtypes import DType, as_dtype, int32
 from ..operation import OpDef, Tensor, TensorType, apply, define
 from ..shapes import TensorShape, broadcast_shapes
+from .compare import equal, select
 from .constants import build_constant, convert_to_tensor
+from .slicing import pad
 
 SHAPE = define(
     OpDef(
@@ -87,20 +89,11 @@ def _broadcast_shape_type(types: Sequence[TensorType]) -> TensorType:
 
 
 def _expand_broadcast_shape(operation: Any) -> Tensor:
-    from .compare import select
-    from .slicing import pad
-
     a, b = operation.inputs
     length = operation.output.type.sizes[0]
     padded = [pad(t, [(length - t.type.sizes[0], 0)], constant_values=1) for t in (a, b)]
     first, second = padded
-    return select(_equal_to_one(first), second, first)
-
-
-def _equal_to_one(tensor: Tensor) -> Tensor:
-    from .compare import equal
-
-    return equal(tensor, 1)
+    return select(equal(first, 1), second, first)
 
 
 BROADCAST_SHAPE = define(

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..dtypes import bool_
 from ..errors import ShapeError
 from ..operation import DEFINITIONS, Dynamic, OpDef, Operation, Tensor, TensorType, apply, define
 from ..static_values import static_value
@@ -264,16 +265,10 @@ def pad(
     if not isinstance(filler, Dynamic):
         value = bool(filler) if source.dtype.is_bool else as_array(filler, source.dtype).item()
         return apply(PAD, [source], name or "Pad", paddings=pairs, value=value)
-    inside = apply(PAD, [apply(DEFINITIONS["ones_like"], [source], dtype=_bool())], paddings=pairs, value=False)
+    inside = apply(PAD, [apply(DEFINITIONS["ones_like"], [source], dtype=bool_)], paddings=pairs, value=False)
     return apply(
         DEFINITIONS["select"], [inside, apply(PAD, [source], paddings=pairs, value=0), convert_to_tensor(constant_values)], name
     )
-
-
-def _bool() -> Any:
-    from ..dtypes import bool_
-
-    return bool_
 
 
 def _padding_pairs(paddings: Any) -> Any:

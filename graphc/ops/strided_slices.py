@@ -14,7 +14,10 @@ import numpy as np
 from ..errors import ShapeError
 from ..operation import OPERATORS, OpDef, Operation, Tensor, TensorType, apply, define
 from ..shapes import Dimension
+from .compare import select
 from .constants import convert_to_tensor
+from .data_dependent import boolean_mask
+from .indexing import gather
 from .movement import reshape
 from .rules import is_number, is_tensor, partial_sizes, size_list
 from .slicing import take_slice
@@ -221,8 +224,6 @@ def get_item(tensor: Tensor, key: Any) -> Tensor:
     """tensor[key]: integers, slices with numbers or tensors, ellipsis, tf.newaxis, 0-d integer tensors, or a bool mask."""
     items = list(key) if isinstance(key, tuple) else [key]
     if len(items) == 1 and is_tensor(items[0]) and convert_to_tensor(items[0]).dtype.is_bool:
-        from .data_dependent import boolean_mask
-
         return boolean_mask(tensor, items[0])
     brackets, picks = _Brackets(), []
     for position, item in enumerate(items):
@@ -294,9 +295,6 @@ def _pick_type(types: Sequence[TensorType], axis: int) -> TensorType:
 
 
 def _expand_pick(operation: Operation) -> Tensor:
-    from .compare import select
-    from .indexing import gather
-
     source, index = operation.inputs
     axis = operation.attributes["axis"]
     if index.dtype.is_unsigned:
