@@ -85,7 +85,7 @@ class FastCalls:
     ) -> Call | None:
         """The call of a compiled program for feeds under these keys; None where they do not cover its feeds one to one."""
         feeds = [p for p in program.program.parameters if p.kind == FEED]
-        if any(isinstance(key, (tuple, list)) for key in keys):
+        if not all(isinstance(key, (Tensor, str)) or hasattr(key, "_as_graph_element") for key in keys):
             return None
         by_key = {self.graph.as_graph_element(key): key for key in keys}
         ordered = [by_key.get(self._fed_tensor(p.key)) for p in feeds]

@@ -10,6 +10,7 @@ import numpy as np
 from graphc.dtypes import string
 from graphc.errors import format_error
 from graphc.graph import Graph
+from graphc.indexed_slices import IndexedSlices
 from graphc.operation import Operation, Tensor
 from graphc.shapes import are_compatible
 
@@ -19,6 +20,14 @@ _EXPANSIONS: list[tuple[type, Callable[[Any, Any], list[tuple[Any, Any]]]]] = []
 def register_feed_expansion(key_type: type, expand: Callable[[Any, Any], list[tuple[Any, Any]]]) -> None:
     """`expand(key, value)` gives the pairs of tensor and value that a feed under a key of this type stands for."""
     _EXPANSIONS.append((key_type, expand))
+
+
+def _expand_slices(key: IndexedSlices, value: Any) -> list[tuple[Any, Any]]:
+    parts = [key.values, key.indices] + ([] if key.dense_shape is None else [key.dense_shape])
+    return list(zip(parts, value))
+
+
+register_feed_expansion(IndexedSlices, _expand_slices)
 
 
 def convert_feeds(graph: Graph, feed_dict: Mapping[Any, Any]) -> dict[Tensor, np.ndarray]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from graphc.graph import Graph
+from graphc.indexed_slices import IndexedSlices
 from graphc.operation import Operation, Tensor
 
 Rebuild = Callable[[Sequence[Any]], Any]
@@ -18,6 +19,22 @@ _EXPANSIONS: list[tuple[type, Callable[[Any], tuple[list[Any], Rebuild]]]] = []
 def register_fetch_expansion(fetch_type: type, expand: Callable[[Any], tuple[list[Any], Rebuild]]) -> None:
     """`expand(fetch)` gives the elements that a fetch of this type consists of, and what makes a result of their values."""
     _EXPANSIONS.append((fetch_type, expand))
+
+
+class IndexedSlicesValue(NamedTuple):
+    """The value of fetched IndexedSlices."""
+
+    values: Any
+    indices: Any
+    dense_shape: Any
+
+
+def _expand_slices(fetch: IndexedSlices) -> tuple[list[Any], Rebuild]:
+    parts = [fetch.values, fetch.indices] + ([] if fetch.dense_shape is None else [fetch.dense_shape])
+    return parts, lambda values: IndexedSlicesValue(*values, *([None] * (3 - len(values))))
+
+
+register_fetch_expansion(IndexedSlices, _expand_slices)
 
 
 @dataclass(frozen=True)

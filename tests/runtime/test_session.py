@@ -76,6 +76,14 @@ def test_scalars_come_as_numpy_scalars_and_strings_as_bytes():
     assert texts.dtype == object and texts.tolist() == [b"a", "ß".encode()]
 
 
+def test_indexed_slices_are_fetched_and_fed_by_their_parts():
+    slices = tf.IndexedSlices(tf.constant([[1.0, 2.0]]), tf.constant([3]))
+    session = tf.Session()
+    (value,) = session.run([slices])
+    assert value.values.tolist() == [[1, 2]] and value.indices.tolist() == [3] and value.dense_shape is None
+    assert session.run(slices.values * 2.0, {slices: ([[5.0, 6.0]], [0])}).tolist() == [[10, 12]]
+
+
 def test_results_belong_to_the_caller():
     w = make_variable()
     x = tf.placeholder(tf.float32, [2])
