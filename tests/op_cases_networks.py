@@ -52,6 +52,19 @@ for turn_a in (False, True):
             label=f"{turn_a:d}{turn_b:d}",
         )  # fmt: skip
 
+
+
+def spoiled(array):
+    """An array with NaN and infinities in its last rows and columns."""
+    found = array.copy()
+    found[-1, -1], found[0, -1], found[-1, 0] = np.nan, np.inf, -np.inf
+    return found
+
+
+case("matmul", linear_algebra.matmul,
+     [(spoiled(quarters(a, d)), spoiled(quarters(b, d, 1))) for a, b in (((7, 5), (5, 9)), ((33, 17), (17, 19))) for d in
+      ("float32", "float64")], multiply_matrices(False, False), label="special")  # fmt: skip
+
 CONTRACTIONS = {
     "ab,bc->ac": (((), ()), ((1,), (0,)), (3, 4), (4, 5)),
     "abc,dbae->cde": (((), ()), ((0, 1), (2, 1)), (3, 4, 2), (5, 4, 3, 2)),
@@ -178,3 +191,8 @@ for k in (1, 3, 0, 17):
         + [(integers((3, 17), dtype="uint8"),), (floats((0, 17)),)],
         lambda x, k=k: largest(x, k), gradient=True, label=str(k),
     )  # fmt: skip
+
+SPECIAL_ROWS = np.array([[1, np.nan, 3, 3, np.nan], [-np.inf, np.inf, 0.0, -0.0, np.inf], [np.nan] * 5], np.float32)
+SPECIAL_ORDER = [[1, 4, 2, 3], [1, 4, 2, 3], [0, 1, 2, 3]]
+case("top_k", lambda x: top_k.top_k(x, 4), [(SPECIAL_ROWS.astype(d),) for d in ("float32", "float64", "float16")],
+     lambda x: [np.take_along_axis(x, np.array(SPECIAL_ORDER), -1), np.array(SPECIAL_ORDER)], label="special")  # fmt: skip

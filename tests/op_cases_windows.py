@@ -147,6 +147,23 @@ for is_depthwise, (forward_family, input_family, filter_family, *all_shapes) in 
             )  # fmt: skip
 
 
+def spoiled(image):
+    """An image with NaN in one corner and infinities in others."""
+    found = image.copy()
+    found[0, 0, 0, 0], found[0, -1, -1, -1], found[-1, 0, -1, 0] = np.nan, np.inf, -np.inf
+    return found
+
+
+for is_depthwise, (forward_family, *_, all_shapes) in ((d, (f[0], f[3])) for d, f in FAMILIES.items()):
+    x_shape, filter_shape = all_shapes
+    _, forward, _, _ = references(((1, 1), "SAME", (1, 1)), is_depthwise, x_shape, filter_shape)
+    exact = {"strides": (1, 1), "padding": padding_of("SAME", x_shape[1:3], filter_shape[:2], (1, 1)), "dilations": (1, 1)}
+    case(
+        forward_family.primitive.name, lambda x, f, d=forward_family.primitive, a=exact: apply(d, [x, f], **a),
+        [(spoiled(quarters(x_shape)), quarters(filter_shape, seed=1))], forward, label="special",
+    )  # fmt: skip
+
+
 def channels_last(function):
     """A reference for images as NCHW."""
 
@@ -270,4 +287,19 @@ for name, function, kind in (("windowed_max_pool", pooling.max_pool, "max"), ("w
     case(
         name, lambda x, f=function: f(x, [1, 1, 2, 3], [1, 1, 2, 2], "SAME", data_format="NCHW"), [(floats((2, 3, 7, 8)),)],
         channels_last(lambda x, kind=kind: pool(x, (2, 3), (2, 2), "SAME", kind)), gradient=smooth((2, 3, 7, 8)), rounding=4,
+    )  # fmt: skip
+
+NOT_NUMBERS = np.array([[1, 2, np.nan, 1], [2, 0, -np.inf, 1], [-np.inf, -np.inf, np.inf, 5]], np.float32).reshape(1, 3, 4, 1)
+for ksize, strides, padding in (((2, 2), (1, 1), "VALID"), ((3, 2), (2, 2), "SAME")):
+    exact = {"ksize": ksize, "strides": strides, "padding": padding_of(padding, (3, 4), ksize, strides)}
+    pooled = output_shape(NOT_NUMBERS.shape, ksize, strides, exact["padding"], (1, 1), 1)
+    case(
+        "max_pool", lambda x, a=exact: apply(pooling.MAX_POOL, [x], **a), [(NOT_NUMBERS,), (NOT_NUMBERS.astype(np.float64),)],
+        lambda x, a=exact: pool(x, a["ksize"], a["strides"], a["padding"], "max"), label=f"special {ksize}",
+    )  # fmt: skip
+    case(
+        "max_pool_gradient",
+        lambda x, g, a=exact: apply(pooling.MAX_POOL_GRADIENT, [x, apply(pooling.MAX_POOL, [x], **a), g], **a),
+        [(NOT_NUMBERS, floats(pooled))],
+        lambda x, g, a=exact: pool_gradient(x, g, a["ksize"], a["strides"], a["padding"], "max"), label=f"special {ksize}",
     )  # fmt: skip
