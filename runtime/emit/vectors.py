@@ -14,7 +14,6 @@ from graphc.runtime.emit.function import (
     F16,
     F32,
     F64,
-    FLOATS,
     I1,
     I8,
     I16,
@@ -362,7 +361,3 @@ def transpose(function: Function, rows: Sequence[Value]) -> list[Value]:
         result = swapped
         half *= 2
     return result
-
-
-def is_float(value: Value) -> bool:
-    return element_of(value.type) in FLOATS
