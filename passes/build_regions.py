@@ -146,7 +146,8 @@ class RegionBuilder:
                 pending += reversed(operation.inputs)
             else:
                 inputs[tensor] = None
-        order = sorted(inside, key=lambda op: self.position.get(op, -1))
+        # what one way needs in memory, every other way finds there
+        order = sorted((op for op in inside if op.outputs[0] not in inputs), key=lambda op: self.position.get(op, -1))
         return order, list(inputs)
 
     def _build_operation(self, region: Region, wanted: set[Tensor], replaced: dict[Tensor, Tensor]) -> Operation:
