@@ -26,7 +26,8 @@ from graphc.runtime.emit.function import (
 )
 from graphc.runtime.emit.vectors import float_to_bfloat, memory_element
 from graphc.runtime.kernels.contraction import Contraction, ContractionOptions, Side, sides
-from graphc.runtime.kernels.gemm_plan import Plan, plan_contraction
+from graphc.runtime.kernels.gemm_packing import TILE_COUNTS, TilePacking, over_tiles
+from graphc.runtime.kernels.gemm_plan import Plan, packed_tile, plan_contraction
 from graphc.runtime.kernels.microkernel import lane_mask
 from graphc.runtime.kernels.transpose import HELPER, GroupTranspose
 from graphc.runtime.schedule.machine import Machine
@@ -299,17 +300,36 @@ class PairPanelPacking(_PairPacking):
 
 
 class PairTilePacking(_PairPacking):
-    """`@pack_tile(source at the first row and k, destination, pairs, rows)`: [row][pair], or [pair][row] interleaved."""
+    """`@pack_tile(source at the first row and k, destination, pairs, rows)`: [row][pair], or [pair][row] interleaved.
+
+    `@pack_tiles` with the numbers of tall and low tiles packs several.
+    """
 
     name = "pack_tile"
 
     def __init__(self, module: Module, plan: Plan, machine: Machine, odd: bool):
         super().__init__(module, plan, plan.left, machine, odd, self.name, [("rows", I64)])
+        self._emit_several()
         if plan.left_packing == "interleaved" or self.side.stride == 1 != self.step:
             self._by_height(self._interleaved if plan.left_packing == "interleaved" else self._turned)
         else:
             self._rows()
         self.function.return_void()
+
+    def _emit_several(self) -> None:
+        arguments = [("source", "ptr noalias"), ("packed", "ptr noalias"), ("pairs", I64), *TILE_COUNTS]
+        function = Function(self.module, TilePacking.name, arguments, **HELPER)
+        source, packed, pairs, tall, low = function.arguments
+        plan = self.plan
+        size = packed_tile(plan.left_packing, plan.left_stride, plan.tiles, plan.depth_block)
+
+        def tile(number: Operand, row: Operand, height: int) -> None:
+            at = function.offset(source, function.mul(row, self.side.stride), self.element)
+            slot = function.offset(packed, function.mul(number, size), I32)
+            function.call(f"@{self.name}", "void", [at, slot, pairs, constant(height, I64)])
+
+        over_tiles(function, plan, tall, low, tile)
+        function.return_void()
 
     def _by_height(self, body) -> None:
         tiles = self.plan.tiles

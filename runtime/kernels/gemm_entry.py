@@ -93,11 +93,11 @@ class GemmEntry:
         function.loop(first, end, step, [], block)
 
     def _panel_blocks(self) -> None:
-        function, plan = self.function, self.plan
+        plan = self.plan
         self.left_once = plan.depth_blocks == 1 and plan.row_block >= -(-plan.tiles.count // plan.grid[1])
         if self.left_once and plan.left_packing != "direct":
             self.block_tile = self.tile_range[0]
-            function.loop(*self.tile_range, 1, [], self._pack_tile)
+            self._pack_tiles(*self.tile_range)
         largest = -(-plan.panels // plan.grid[2])
         if plan.panel_block >= largest:
             self._depth_blocks(*self.panel_range)
@@ -132,7 +132,7 @@ class GemmEntry:
         function = self.function
         self.block_tile = first_tile
         if self.plan.left_packing != "direct" and not self.left_once:
-            function.loop(first_tile, end_tile, 1, [], self._pack_tile)
+            self._pack_tiles(first_tile, end_tile)
 
         def panel(j: Operand, _: list[Value]) -> list[Value]:
             def tile(t: Operand, _: list[Value]) -> list[Value]:
@@ -195,16 +195,16 @@ class GemmEntry:
         function.call(f"@{PanelPacking.name}", "void", arguments)
         return []
 
-    def _pack_tile(self, tile: Operand, _: list[Value]) -> list[Value]:
+    def _pack_tiles(self, first: Operand, end: Operand) -> None:
+        """Packs the left side of some tiles, the tall ones of them first."""
         function, tiles = self.function, self.plan.tiles
-        rows: Operand = tiles.low
+        count = function.sub(end, first)
+        tall: Operand = 0
         if tiles.taller:
-            short = function.icmp("slt", tile, tiles.taller)
-            rows = function.select(short, constant(tiles.low + 1, I64), tiles.low)
-        arguments = [self._left_source(tile), self._tile_slot(tile)]
-        arguments += [function.coerce(self.steps, I64), function.coerce(rows, I64)]
+            tall = function.minimum(function.maximum(function.sub(tiles.taller, first), 0), count)
+        numbers = [function.coerce(n, I64) for n in (self.steps, tall, function.sub(count, tall))]
+        arguments = [self._left_source(first), self._tile_slot(first), *numbers]
         function.call(f"@{TilePacking.name}", "void", arguments)
-        return []
 
     def _choose_packing(self, tile: Operand, panel: Operand) -> None:
         if self.plan.right_packing != "fused":

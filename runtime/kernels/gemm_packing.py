@@ -7,12 +7,13 @@ packed by tiles, either row after row ("rows") or, for every step of k, one elem
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from graphc.runtime.emit.function import I1, I64, Function, Module, Operand, Value, constant
 from graphc.runtime.emit.vectors import load, memory_element, register_element
 from graphc.runtime.kernels.arithmetic import PlainArithmetic, load_scalar, rounded, vector_of
 from graphc.runtime.kernels.contraction import Side
-from graphc.runtime.kernels.gemm_plan import Plan
+from graphc.runtime.kernels.gemm_plan import Plan, packed_tile
 from graphc.runtime.kernels.microkernel import lane_mask
 from graphc.runtime.kernels.transpose import HELPER, GroupTranspose
 
@@ -147,59 +148,79 @@ class PanelPacking(_Packing):
                 steps(whole, plan.depth % lanes)
 
 
-class TilePacking(_Packing):
-    """`@pack_tile(source at the first row and k, destination, steps of k, rows)`."""
+def over_tiles(
+    function: Function, plan: Plan, tall: Value, low: Value, body: Callable[[Operand, Operand, int], None]
+) -> None:
+    """Calls body(tile, first row, rows) for `tall` tiles of the greater height and the `low` ones that follow."""
+    tiles = plan.tiles
 
-    name = "pack_tile"
+    def some(count: Value, before: Operand, height: int) -> None:
+        start = function.mul(before, tiles.low + 1)
+
+        def tile(t: Operand, _: list[Value]) -> list[Value]:
+            body(function.add(before, t), function.add(start, function.mul(t, height)), height)
+            return []
+
+        with function.when(function.icmp("sgt", count, 0)):
+            function.loop(0, count, 1, [], tile)
+
+    if tiles.taller:
+        some(tall, 0, tiles.low + 1)
+    some(low, tall if tiles.taller else 0, tiles.low)
+
+
+TILE_COUNTS = [("tall", I64), ("low", I64)]
+
+
+class TilePacking(_Packing):
+    """`@pack_tiles(source at the first row and k, destination, steps of k, tall tiles, low tiles)`."""
+
+    name = "pack_tiles"
 
     def __init__(self, module: Module, plan: Plan, arithmetic: PlainArithmetic):
-        super().__init__(module, plan, plan.left, arithmetic, self.name, [("rows", I64)])
+        super().__init__(module, plan, plan.left, arithmetic, self.name, TILE_COUNTS)
+        self.slot = packed_tile(plan.left_packing, plan.left_stride, plan.tiles, plan.depth_block)
+        self.counts = (self.function.arguments[3], self.function.arguments[4])
         if plan.left_packing == "rows":
-            self._rows()
+            over_tiles(self.function, plan, *self.counts, self._rows)
         elif self.side.stride == 1:
-            self._interleaved()
+            self.function.loop(0, self.depth, 1, [], self._interleaved)
         else:
             raise ValueError("an interleaved left side needs rows that are neighbours in memory")
         self.function.return_void()
 
-    def _interleaved(self) -> None:
-        tiles = self.plan.tiles
-        if not tiles.taller:
-            self._interleaved_rows(tiles.low)
-            return
-        self.function.if_else(
-            self.function.icmp("eq", self.function.arguments[3], tiles.low),
-            lambda: self._interleaved_rows(tiles.low),
-            lambda: self._interleaved_rows(tiles.low + 1),
-        )
-
-    def _interleaved_rows(self, rows: int) -> None:
+    def _interleaved(self, k: Operand, _: list[Value]) -> list[Value]:
+        """One step of k for all tiles, so that the source is read in the order of memory."""
         function = self.function
+        source = function.offset(self.source, function.mul(k, self.side.depth_stride), self.source_element)
+        place = function.offset(self.packed, function.mul(k, self.plan.left_stride), self.element)
 
-        def body(k: Operand, _: list[Value]) -> list[Value]:
-            source = function.offset(self.source, function.mul(k, self.side.depth_stride), self.source_element)
-            place = function.offset(self.packed, function.mul(k, self.plan.left_stride), self.element)
-            for j in range(math.ceil(rows / self.lanes)):
-                at = function.offset(source, j * self.lanes, self.source_element)
-                to = function.offset(place, j * self.lanes, self.element)
-                self.copy_vector(at, to, rows - j * self.lanes, False)
-            return []
+        def tile(number: Operand, row: Operand, height: int) -> None:
+            here = function.offset(source, row, self.source_element)
+            slot = function.offset(place, function.mul(number, self.slot), self.element)
+            for j in range(math.ceil(height / self.lanes)):
+                at = function.offset(here, j * self.lanes, self.source_element)
+                to = function.offset(slot, j * self.lanes, self.element)
+                self.copy_vector(at, to, min(self.lanes, height - j * self.lanes), False)
 
-        function.loop(0, self.depth, 1, [], body)
+        over_tiles(function, self.plan, *self.counts, tile)
+        return []
 
-    def _rows(self) -> None:
+    def _rows(self, number: Operand, first: Operand, height: int) -> None:
         function, side = self.function, self.side
+        slot = function.offset(self.packed, function.mul(number, self.slot), self.element)
 
-        def body(r: Operand, _: list[Value]) -> list[Value]:
-            source = function.offset(self.source, function.mul(r, side.stride), self.source_element)
-            place = function.offset(self.packed, function.mul(r, self.plan.left_stride), self.element)
+        def row(r: Operand, _: list[Value]) -> list[Value]:
+            at = function.mul(function.add(first, r), side.stride)
+            source = function.offset(self.source, at, self.source_element)
+            place = function.offset(slot, function.mul(r, self.plan.left_stride), self.element)
             if side.depth_stride == 1:
                 self._copy_row(source, place)
             else:
                 self.gather(source, side.depth_stride, place, self.depth)
             return []
 
-        function.loop(0, function.arguments[3], 1, [], body)
+        function.loop(0, height, 1, [], row)
 
     def _copy_row(self, source: Value, place: Value) -> None:
         function = self.function

@@ -16,9 +16,13 @@ from graphc.runtime.schedule.machine import Machine
 
 SERIAL_FLOPS = 400_000  # under this a fork costs more than it saves
 USUAL_DEPTH_BLOCK = 2048
+LONG_DEPTH = 512
+FAR_STEP = 1024  # bytes between two steps of k of the left side from which on every step is a page or cache set of its own
+FAR_DEPTH = 384  # steps that stay in the first cache even so
+FAR_CYCLES = 3.0
 MANY_ROWS = 384  # so many that packing a panel before its use costs nothing that can be measured
 SECOND_HEIGHT = 1.02  # what a second height of tiles must gain before its code is worth compiling
-RIGHT_TRAFFIC = 0.05  # cycles that a vector of the right side costs beyond its load, where it comes from afar
+RIGHT_TRAFFIC = 0.15  # cycles that a vector of the right side costs beyond its load, where it comes from afar
 _ALIGNMENT = 4096
 
 
@@ -180,11 +184,14 @@ def _candidates(
             packing = options.right_packing or _right_packing(machine, left, right, contraction.depth, count)
             cycles = _issue_cycles(machine, tiles, vectors, lanes, right.extent, contraction.depth)
             cycles += _packing_cycles(packing, right, contraction.depth, lanes)
+            panels = math.ceil(right.extent / (vectors * lanes))
+            left_packing = options.left_packing or _left_packing(left, tiles, contraction.depth, panels, lanes)
+            cycles += _left_packing_cycles(left_packing, left, tiles, contraction.depth, panels, lanes)
             if turned:
                 squares = count * math.ceil(right.extent / lanes)
                 cycles += squares * lanes * (1 + math.log2(lanes) / 1.5)
             cycles *= SECOND_HEIGHT ** (len(tiles.sizes) - 1)
-            cycles *= _imbalance(contraction, count * math.ceil(right.extent / (vectors * lanes)), threads)
+            cycles *= _imbalance(contraction, count * panels, threads)
             yield _Candidate(turned, left, right, tiles, vectors, packing, cycles)
 
 
@@ -224,8 +231,9 @@ def _issue_cycles(machine: Machine, tiles: Pieces, vectors: int, lanes: int, col
 def _right_packing(machine: Machine, left: Side, right: Side, depth: int, tiles: int) -> str:
     if right.stride != 1:
         return "packed"
-    row_bytes = right.depth_stride * right.dtype.size
-    small = row_bytes <= 1024 or depth * right.extent * right.dtype.size <= machine.l1_bytes
+    size = depth * right.extent * right.dtype.size
+    near = right.depth_stride * right.dtype.size <= FAR_STEP and size <= machine.l2_bytes // 2
+    small = near or size <= machine.l1_bytes
     converted = right.dtype.compute != right.dtype
     if tiles <= 2 or (small and not converted):
         return "direct"
@@ -269,7 +277,7 @@ def _complete(
     panel_bytes = math.ceil(depth_block / lanes) * lanes * panel * size
     room = machine.l3_bytes // (2 * max(1, threads))
     panel_block = min(chunk_panels, options.panel_block or (max(1, min(room, 4 << 20) // panel_bytes) if several else 1))
-    left_packing = options.left_packing or _left_packing(left, depth, panels)
+    left_packing = options.left_packing or _left_packing(left, tiles, depth, panels, lanes)
     packed_right = chosen.right_packing in ("fused", "packed")
     left_stride = _left_stride(left, left_packing, tiles, depth_block, size)
     left_workspace = 0
@@ -313,30 +321,40 @@ def _depth_block(depth: int, left_bytes: int, half: int, lanes: int) -> int:
     return math.ceil(depth / count / lanes) * lanes
 
 
-def _left_packing(left: Side, depth: int, panels: int) -> str:
+def _left_packing(left: Side, tiles: Pieces, depth: int, panels: int, lanes: int) -> str:
     """Direct unless the rows of a tile fall in one set of the first cache, or every step touches another page, and the
     tile is read often; short floats are converted once."""
     if left.dtype.compute != left.dtype and panels >= 2:
         return "interleaved" if left.stride == 1 else "rows"
-    if panels < 4:
-        return "direct"
     size = left.dtype.size
     if left.depth_stride == 1:
-        return "rows" if left.stride * size % 2048 == 0 and depth >= USUAL_DEPTH_BLOCK else "direct"
-    if left.stride == 1:
-        return "interleaved" if left.depth_stride * size >= 1024 else "direct"
-    return "rows"
+        conflict = left.stride * size % 2048 == 0 and depth >= LONG_DEPTH
+        return "rows" if conflict and panels >= 4 else "direct"
+    packing = "interleaved" if left.stride == 1 else "rows"
+    here = _left_packing_cycles("direct", left, tiles, depth, panels, lanes)
+    return packing if _left_packing_cycles(packing, left, tiles, depth, panels, lanes) < here else "direct"
+
+
+def _left_packing_cycles(packing: str, left: Side, tiles: Pieces, depth: int, panels: int, lanes: int) -> float:
+    """What packing costs, or what it costs to read the left side where it lies, for all tiles."""
+    if packing == "direct":
+        far = left.depth_stride * left.dtype.size >= FAR_STEP and depth > FAR_DEPTH
+        return tiles.count * depth * panels * FAR_CYCLES if far else 0.0
+    if packing == "interleaved":
+        return tiles.count * depth * 3.0 * math.ceil(tiles.highest / lanes)
+    return left.extent * depth * (3.0 / lanes if left.depth_stride == 1 else 2.0)
 
 
 def _left_stride(left: Side, packing: str, tiles: Pieces, depth_block: int, size: int) -> int:
     if packing == "rows":
         return math.ceil(depth_block / 16) * 16 + 64 // size  # rows of a tile fall in different cache sets
-    return math.ceil(tiles.highest / 8) * 8
+    return math.ceil(tiles.highest / 16) * 16 if tiles.highest > 8 else 8
 
 
 def packed_tile(packing: str, stride: int, tiles: Pieces, depth_block: int) -> int:
-    """Elements of one packed tile of the left side; rows fill whole matrix tiles."""
-    return stride * ((tiles.highest + 15) // 16 * 16 if packing == "rows" else depth_block)
+    """Elements of one packed tile of the left side: rows fill whole matrix tiles; tiles that are packed side by side begin
+    in different cache sets."""
+    return stride * ((tiles.highest + 15) // 16 * 16) if packing == "rows" else stride * depth_block + 16
 
 
 def _grid(contraction: Contraction, tiles: Pieces, panels: int, threads: int) -> tuple[int, int, int]:

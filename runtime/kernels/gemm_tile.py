@@ -26,7 +26,7 @@ from graphc.runtime.kernels.microkernel import (
 from graphc.runtime.kernels.tile import Epilogue
 from graphc.runtime.kernels.transpose import HELPER
 
-STRAIGHT_LINE = 160  # multiply-adds up to which a tile has no loop
+STRAIGHT_LINE = 64  # multiply-adds up to which a tile has no loop
 
 
 @dataclass(frozen=True)
