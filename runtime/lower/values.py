@@ -152,10 +152,19 @@ class Values:
         if operation.definition.name in CHECKED_DIVISIONS and tensor.dtype.is_integer:
             what = "integer exponent is negative" if operation.definition.name == "pow" else "integer division by zero"
             code = self.check_code(operation, what)
+        if operation.definition.name == "div" and self._is_fixed(operands[1], scope):
+            inverse = self.let(Compute(DEFINITIONS["reciprocal"], (operands[1],), {}), tensor.dtype, scope)
+            return self._let(tensor, index, Compute(DEFINITIONS["mul"], (operands[0], inverse), {}), scope, guard)
         compute = Compute(
             operation.definition, tuple(operands), operation.attributes, code, guard if code is not None else None
         )
         return self._let(tensor, index, compute, scope, guard)
+
+    def _is_fixed(self, divisor: Operand, scope: Scope) -> bool:
+        """Whether a divisor is the same in the whole inner loop: its inverse is then computed once, before."""
+        if scope.outer is None or isinstance(divisor, Constant):
+            return False
+        return divisor not in scope.locals
 
     def check_code(self, operation: Operation, what: str) -> int:
         """The number of a run-time check of an operation, with its message."""
