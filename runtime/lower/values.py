@@ -152,7 +152,7 @@ class Values:
         if operation.definition.name in CHECKED_DIVISIONS and tensor.dtype.is_integer:
             what = "integer exponent is negative" if operation.definition.name == "pow" else "integer division by zero"
             code = self.check_code(operation, what)
-        if operation.definition.name == "div" and self._is_fixed(operands[1], scope):
+        if operation.definition.name == "div" and self._is_fixed(operands[1], scope) and _inverts(operation.inputs[1]):
             inverse = self.let(Compute(DEFINITIONS["reciprocal"], (operands[1],), {}), tensor.dtype, scope)
             return self._let(tensor, index, Compute(DEFINITIONS["mul"], (operands[0], inverse), {}), scope, guard)
         compute = Compute(
@@ -189,6 +189,17 @@ class Values:
         home.statements.append(Let(local, expression))
         home.locals.add(local)
         return local
+
+
+def _inverts(divisor: Tensor) -> bool:
+    """Whether no value of a divisor but 0 has an inverse beyond the largest float: roots, and sums of exponentials, of which
+    a softmax has one that is 1."""
+    while divisor.operation.definition.name == "reshape":
+        divisor = divisor.operation.inputs[0]
+    operation = divisor.operation
+    if operation.definition.reduce == "sum":
+        return operation.inputs[0].operation.definition.name == "exp"
+    return operation.definition.name == "sqrt"
 
 
 def _home_of(expression: Expression, scope: Scope) -> Scope:
