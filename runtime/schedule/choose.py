@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from graphc.runtime.loops.nodes import (
+    LOCAL,
     Accumulate,
     Compute,
     Index,
@@ -147,9 +148,9 @@ def _offset_of(statement: Statement) -> Index | None:
     return None
 
 
-def _is_legal(loop: Loop) -> bool:
+def _is_legal(loop: Loop, in_chunks: bool = False) -> bool:
     """Lanes must not write to one place nor wait for one another: no store that adds, or whose address does not move with
-    the loop, and no use of what the loop itself accumulates."""
+    the loop, and no use of what the loop itself accumulates. Chunks (`in_chunks`) have local buffers of their own."""
     inside = list(walk(loop.body))
     started = {s.accumulator for s in inside if isinstance(s, Start)}
     carried = {s.accumulator for s in inside if isinstance(s, Accumulate)} - started
@@ -157,7 +158,7 @@ def _is_legal(loop: Loop) -> bool:
         if isinstance(statement, Let) and isinstance(statement.expression, Result):
             if statement.expression.accumulator in carried:
                 return False
-        if not isinstance(statement, Store):
+        if not isinstance(statement, Store) or in_chunks and statement.buffer.role == LOCAL:
             continue
         if statement.combine and _is_indirect(statement.offset):
             return False
@@ -210,7 +211,7 @@ def _expression_cost(let: Let) -> float:
 
 def _carries(loop: Loop) -> bool:
     """Whether iterations depend on one another: stores that add, or go to the same place."""
-    return not _is_legal(loop)
+    return not _is_legal(loop, in_chunks=True)
 
 
 def _choose_chunks(loop: Loop, cost: float, threads: int, directives: list, forced: str) -> int:
