@@ -19,7 +19,7 @@ from graphc.runtime.kernels.transpose import HELPER, GroupTranspose
 
 FIRST_OPERAND = 2  # of the epilogue, among the operands of the kernel
 INLINE_LINES = 400  # of text that epilogues in registers may add to a kernel
-INLINE_LINES_SHALLOW = 1200  # the same where k is so short that the buffer would cost time
+INLINE_LINES_SHALLOW = 500  # the same where k is so short that the buffer would cost time
 SHALLOW = 64
 
 

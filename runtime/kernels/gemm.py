@@ -28,7 +28,7 @@ from graphc.runtime.kernels.finish import (
 from graphc.runtime.kernels.gemm_entry import GemmEntry
 from graphc.runtime.kernels.gemm_packing import PanelPacking, TilePacking
 from graphc.runtime.kernels.gemm_plan import Plan, plan_contraction
-from graphc.runtime.kernels.gemm_tile import Prefetch, TileFunctions
+from graphc.runtime.kernels.gemm_tile import TileFunctions
 from graphc.runtime.kernels.indexing import part_of, split_index
 from graphc.runtime.kernels.matrix_vector import MatrixVector, is_matrix_vector
 from graphc.runtime.kernels.microkernel import zeros
@@ -68,8 +68,7 @@ def build_contraction(
     else:
         plan = plan_contraction(c, machine, threads, options, lanes_along_rows)
     _emit_packing(module, c, plan, machine)
-    prefetch = Prefetch(c.result_dtype, (row_stride, column_stride, *c.c_batch)) if epilogue is None else None
-    tiles = _tile_functions(module, c, plan, machine, ending, options, prefetch)
+    tiles = _tile_functions(module, c, plan, machine, ending, options)
     GemmEntry(module, c, plan, tiles, ending).emit()
     chunks = plan.grid[0] * plan.grid[1] * plan.grid[2]
     return make_kernel(
@@ -95,7 +94,6 @@ def _tile_functions(
     machine: Machine,
     epilogue: Epilogue,
     options: ContractionOptions,
-    prefetch: Prefetch | None,
 ) -> TileFunctions | MatrixTiles:
     arithmetic: PlainArithmetic | PairArithmetic = _plain_arithmetic(contraction, machine)
     if uses_pairs(contraction, machine):
@@ -103,7 +101,7 @@ def _tile_functions(
         if machine.has_amx_bf16:
             return MatrixTiles(module, plan, arithmetic)
     in_registers = _fits_in_registers(plan, epilogue, arithmetic, len(contraction.batch))
-    return TileFunctions(module, plan, arithmetic, epilogue if in_registers else None, options, prefetch)
+    return TileFunctions(module, plan, arithmetic, epilogue if in_registers else None, options)
 
 
 def _emit_packing(module: Module, contraction: Contraction, plan: Plan, machine: Machine) -> None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from graphc.dtypes import DType
 from graphc.runtime.emit.function import I1, I64, PTR, Function, Module, Operand, Value
-from graphc.runtime.emit.vectors import memory_element, register_element
+from graphc.runtime.emit.vectors import register_element
 from graphc.runtime.kernels.arithmetic import PlainArithmetic, vector_of
 from graphc.runtime.kernels.bf16 import PairArithmetic
 from graphc.runtime.kernels.contraction import ContractionOptions
-from graphc.runtime.kernels.finish import FIRST_OPERAND, emit_in_registers
+from graphc.runtime.kernels.finish import emit_in_registers
 from graphc.runtime.kernels.gemm_plan import Plan
 from graphc.runtime.kernels.microkernel import (
     DepthLoop,
@@ -27,14 +26,6 @@ from graphc.runtime.kernels.tile import Epilogue
 from graphc.runtime.kernels.transpose import HELPER
 
 STRAIGHT_LINE = 64  # multiply-adds up to which a tile has no loop
-
-
-@dataclass(frozen=True)
-class Prefetch:
-    """An array that is fetched into the cache before its tile is stored: strides (row, column, batch...)."""
-
-    dtype: DType
-    strides: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -73,10 +64,9 @@ class TileFunctions:
         arithmetic: PlainArithmetic | PairArithmetic,
         epilogue: Epilogue | None,
         options: ContractionOptions,
-        prefetch: Prefetch | None,
     ):
         self.module, self.plan, self.arithmetic = module, plan, arithmetic
-        self.epilogue, self.options, self.prefetch = epilogue, options, prefetch
+        self.epilogue, self.options = epilogue, options
 
     def begin(self, function: Function) -> None:
         """What a chunk does before its first tile: nothing here."""
@@ -132,8 +122,6 @@ class _TileFunction:
         self.blocked = self.plan.depth_blocks > 1
 
     def emit(self) -> None:
-        if self.family.epilogue is not None and self.family.prefetch is not None:
-            self._prefetch_result(self.family.prefetch)
         fresh = zeros(self.family.arithmetic, self.shape.height, self.vectors)
         totals = self._products(self._earlier_sums() if self.blocked else fresh)
         if self.family.epilogue is None:
@@ -214,20 +202,3 @@ class _TileFunction:
             self.batch,
             operands,
         )
-
-    def _prefetch_result(self, result: Prefetch) -> None:
-        function, plan, element = self.function, self.plan, memory_element(result.dtype)
-        at = function.mul(self.arguments["row"], result.strides[0])
-        at = function.add(at, function.mul(self.arguments["column"], result.strides[1]))
-        for index, stride in zip(self.batch, result.strides[2:]):
-            at = function.add(at, function.mul(index, stride))
-        pointer = function.load(function.offset(self.arguments["operands"], FIRST_OPERAND, PTR), PTR)
-        last = (self.vectors - 1) * plan.lanes
-
-        def row(_: Operand, place: list[Value]) -> list[Value]:
-            function.prefetch(place[0])
-            if last:
-                function.prefetch(function.offset(place[0], last, element))
-            return [function.offset(place[0], result.strides[0], element)]
-
-        function.loop(0, self.shape.height, 1, [function.offset(pointer, at, element)], row)
