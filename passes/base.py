@@ -53,11 +53,13 @@ class Context:
     """Options of one compilation, and what is recorded of it.
 
     `disabled` names passes that are left out (from GRAPHC_DISABLE=name,name unless given); `verify` checks the program after
-    every pass that changed it (GRAPHC_VERIFY=1); `dump` receives the program whenever it changed.
+    every pass that changed it (GRAPHC_VERIFY=1); `dump` receives the program whenever it changed; `matmul_precision` "bf16"
+    rounds the operands of float32 matrix products (GRAPHC_MATMUL_PRECISION).
     """
 
     disabled: frozenset[str] = field(default_factory=_disabled_by_environment)
     verify: bool = field(default_factory=_verify_by_environment)
     dump: Dump | None = None
+    matmul_precision: str = field(default_factory=lambda: os.environ.get("GRAPHC_MATMUL_PRECISION", ""))
     records: list[PassRecord] = field(default_factory=list)
     stage: int = 0  # of the last dump

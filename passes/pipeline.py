@@ -10,6 +10,7 @@ from graphc.passes.expand_composites import ExpandComposites
 from graphc.passes.expand_gradients import ExpandGradients
 from graphc.passes.fold_constants import FoldConstants
 from graphc.passes.fuse import Fuse
+from graphc.passes.lower_precision import LowerPrecision
 from graphc.passes.manager import run_passes
 from graphc.passes.order_contractions import OrderContractions
 from graphc.passes.place_results import PlaceResults
@@ -28,6 +29,7 @@ PASSES: tuple[Pass, ...] = (
     FoldConstants(),
     EliminateCommonSubexpressions(),
     EliminateDeadCode(),
+    LowerPrecision(),
     OrderContractions(),
     Fuse(),
     PlaceResults(),
