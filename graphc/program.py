@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from .errors import InvalidArgumentError, format_error
+from .location import find_location
 from .operation import DEFINITIONS, Collector, Operation, Tensor, TensorType, apply, building_into
 
 FEED, VARIABLE, RUN = "feed", "variable", "run"
@@ -293,7 +294,7 @@ class _Resolution:
         problem = f"You must feed a value for placeholder tensor {operation.name!r} with dtype {type_.dtype.name}"
         if type_.shape is not None:
             problem += f" and shape {list(type_.shape)}".replace("None", "?")
-        raise InvalidArgumentError(operation, operation, format_error(problem, (), operation.location))
+        raise InvalidArgumentError(operation, operation, format_error(problem, operation.outputs, find_location()))
 
     def _keep(self, operation: Operation) -> None:
         fed = [t in self.fed for t in operation.outputs]

@@ -8,7 +8,9 @@ from typing import Any
 
 from .collections import GraphKeys
 from .dtypes import DType, as_dtype
+from .errors import format_error
 from .graph import Graph, get_default_graph
+from .location import find_location
 from .operation import Tensor, TensorType
 from .ops.constants import as_array, convert_to_tensor
 from .scopes import init_scope, name_scope
@@ -83,9 +85,8 @@ def get_store() -> VariableStore:
 
 
 def _already_exists(name: str, found: Variable) -> str:
-    location = found.op.location
     text = f"Variable {name} already exists, disallowed. Did you mean to set reuse=True or reuse=tf.AUTO_REUSE in VarScope?"
-    return f"{text} Originally defined at:\n\n  {location}:  {location.source}" if location is not None else text
+    return format_error(f"{text} Originally defined at:", found.op.outputs, find_location())
 
 
 def choose_initial_value(name: str, shape: TensorShape, dtype: DType, initializer: Any) -> tuple[Any, DType | None]:

@@ -11,7 +11,9 @@ from graphc.dtypes import string
 from graphc.errors import format_error
 from graphc.graph import Graph
 from graphc.indexed_slices import IndexedSlices
+from graphc.location import find_location
 from graphc.operation import Operation, Tensor
+from graphc.runtime.fetches import suggest_names
 from graphc.shapes import are_compatible
 
 _EXPANSIONS: list[tuple[type, Callable[[Any, Any], list[tuple[Any, Any]]]]] = []
@@ -61,7 +63,9 @@ def find_fed_tensor(graph: Graph, key: Any) -> Tensor:
     try:
         found = graph.as_graph_element(key)
     except (TypeError, ValueError, KeyError) as error:
-        raise TypeError(f"Cannot interpret feed_dict key as Tensor: {error.args[0]}") from None
+        problem = f"Cannot interpret feed_dict key as Tensor: {error.args[0]}"
+        operands = [key] if isinstance(key, Tensor) else ()
+        raise TypeError(format_error(problem + suggest_names(graph, key), operands, find_location())) from None
     if isinstance(found, Operation):
         raise TypeError(
             f"Cannot interpret feed_dict key as Tensor: The name {found.name!r} refers to an Operation, not a Tensor. "
@@ -75,11 +79,12 @@ def find_fed_tensor(graph: Graph, key: Any) -> Tensor:
 def convert_feed(tensor: Tensor, value: Any) -> np.ndarray:
     """A value as an array of the tensor's type; floats become integers by dropping the fraction, as in TensorFlow."""
     if isinstance(value, Tensor) or hasattr(value, "_as_graph_element"):
-        raise TypeError(
+        problem = (
             "The value of a feed cannot be a tf.Tensor object. Acceptable feed values include Python scalars, strings, "
             f"lists, numpy ndarrays, or TensorHandles. For reference, the tensor object was {value!r} which was passed to "
             f"the feed with key {tensor!r}."
         )
+        raise TypeError(format_error(problem, [tensor], find_location()))
     dtype = tensor.dtype.numpy
     if type(value) is not np.ndarray or value.dtype != dtype or not value.flags.c_contiguous:
         value = _convert_value(tensor, value)
@@ -87,7 +92,7 @@ def convert_feed(tensor: Tensor, value: Any) -> np.ndarray:
         problem = (
             f"Cannot feed value of shape {value.shape} for Tensor {tensor.name!r}, which has shape {str(tensor.shape)!r}"
         )
-        raise ValueError(format_error(problem, (), tensor.operation.location))
+        raise ValueError(format_error(problem, [tensor], find_location()))
     return value
 
 
@@ -100,14 +105,14 @@ def _convert_value(tensor: Tensor, value: Any) -> np.ndarray:
             f"Type of feed value {value} with type {type(value)} is not compatible with Tensor type {dtype.type}. "
             "Try explicitly setting the type of the feed tensor to a larger type (e.g. int64)."
         )
-        raise TypeError(format_error(problem, (), tensor.operation.location))
+        raise TypeError(format_error(problem, [tensor], find_location()))
     try:
         with np.errstate(all="ignore"):
             return np.asarray(value, dtype=dtype, order="C")
     except (TypeError, ValueError, OverflowError) as error:
         kind = ValueError if isinstance(error, ValueError) else TypeError
         problem = f"Cannot convert the value fed for Tensor {tensor.name!r} to {tensor.dtype.name}: {error}"
-        raise kind(format_error(problem, (), tensor.operation.location)) from error
+        raise kind(format_error(problem, [tensor], find_location())) from error
 
 
 def _holds(tensor: Tensor, number: int) -> bool:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import difflib
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from graphc.errors import format_error
 from graphc.graph import Graph
 from graphc.indexed_slices import IndexedSlices
+from graphc.location import find_location
 from graphc.operation import Operation, Tensor
 
 Rebuild = Callable[[Sequence[Any]], Any]
@@ -137,6 +140,20 @@ def find_fetched_element(graph: Graph, fetch: Any) -> Tensor | Operation:
         ) from None
     except (ValueError, KeyError) as error:
         problem = f"Fetch argument {fetch!r} cannot be interpreted as a Tensor. ({error.args[0]})"
-        location = getattr(getattr(fetch, "operation", fetch), "location", None)
-        where = f"\nat {location}:  {location.source}" if location is not None else ""
-        raise ValueError(problem + where) from None
+        raise ValueError(format_error(problem + suggest_names(graph, fetch), _outputs(fetch), find_location())) from None
+
+
+def suggest_names(graph: Graph, wanted: Any) -> str:
+    """What a message says of the names of operations that are close to a name that does not exist; else nothing."""
+    if not isinstance(wanted, str):
+        return ""
+    close = difflib.get_close_matches(wanted.partition(":")[0], [op.name for op in graph.get_operations()], 3)
+    return f" Close to it: {', '.join(map(repr, close))}." if close else ""
+
+
+def _outputs(fetch: Any) -> Sequence[Tensor]:
+    """The tensors that an operand's line can show of a fetch."""
+    element = fetch._as_graph_element() if hasattr(fetch, "_as_graph_element") else fetch
+    if isinstance(element, Tensor):
+        return [element]
+    return element.outputs[:1] if isinstance(element, Operation) else ()

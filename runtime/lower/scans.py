@@ -72,8 +72,8 @@ def lower_scatter(operation: Operation) -> LoopNest:
         statements.append(Let(raw, Load(where, flatten_index(indices.type.sizes, (*position, Index(d))))))
         statements.append(Let(checked, Checked(raw, shape[d], d)))
         target.append(Index(0, ((checked, 1),)))
-        problem = f"{operation.name}: index {{value}} is not in [0, {shape[d]})"
-        messages.append(format_error(problem, (), operation.location))
+        problem = f"{operation.definition.name}: index {{value}} is not in [0, {shape[d]})"
+        messages.append(format_error(problem, operation.inputs, operation.location))
     value = Local("value", updates.dtype.compute)
     body: tuple[Statement, ...] = (
         Let(value, Load(what, flatten_index(updates.type.sizes, (*position, *inner)))),

@@ -30,7 +30,10 @@ from graphc.runtime.loops.nodes import (
 
 Indices = tuple[Index, ...]
 
-CHECKED_DIVISIONS = frozenset(("floordiv", "floormod", "truncdiv", "truncmod", "pow"))
+DIVISION_PROBLEMS = {
+    **dict.fromkeys(("floordiv", "floormod", "truncdiv", "truncmod"), "Integer division by zero"),
+    "pow": "Integers to negative integer powers are not allowed",
+}
 
 
 class Scope:
@@ -149,8 +152,8 @@ class Values:
             position = tuple(Index() if size == 1 else i for size, i in zip(source.type.sizes, aligned))
             operands.append(self.element(source, position, scope, guard))
         code = None
-        if operation.definition.name in CHECKED_DIVISIONS and tensor.dtype.is_integer:
-            what = "integer exponent is negative" if operation.definition.name == "pow" else "integer division by zero"
+        if operation.definition.name in DIVISION_PROBLEMS and tensor.dtype.is_integer:
+            what = DIVISION_PROBLEMS[operation.definition.name]
             code = self.check_code(operation, what)
         if operation.definition.name == "div" and self._is_fixed(operands[1], scope) and _inverts(operation.inputs[1]):
             inverse = self.let(Compute(DEFINITIONS["reciprocal"], (operands[1],), {}), tensor.dtype, scope)
@@ -170,8 +173,8 @@ class Values:
         """The number of a run-time check of an operation, with its message."""
         if operation not in self._codes:
             self._codes[operation] = len(self.checks)
-            problem = f"{operation.name}: {what}"
-            self.checks.append(format_error(problem, (), operation.location))
+            problem = f"{operation.definition.name}: {what}"
+            self.checks.append(format_error(problem, operation.inputs, operation.location))
         return self._codes[operation]
 
     def _let(self, tensor: Tensor, index: Indices, expression: Expression, scope: Scope, guard: Within | None) -> Local:
