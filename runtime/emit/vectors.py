@@ -111,10 +111,17 @@ def store(
 ) -> None:  # fmt: skip
     """Stores the lanes of `value` (those on in `mask`) as elements of `dtype`, rounding into the 16-bit floats."""
     raw = to_memory(function, machine, value, dtype)
+    if mask is not None and mask.ref == _first_lane(mask.lanes).ref:
+        # LLVM 22 stores four bytes for the one lane of a vector of 16-bit elements that was truncated before.
+        raw, mask = function.extract(raw, 0), None
     if mask is None:
         function.store(raw, pointer, align, metadata)
     else:
         function.masked_store(raw, pointer, mask)
+
+
+def _first_lane(lanes: int) -> Value:
+    return vector_constant([lane == 0 for lane in range(lanes)], I1)
 
 
 def from_memory(function: Function, machine: Machine, raw: Value, dtype: DType) -> TypedValue:
@@ -194,10 +201,9 @@ def float_to_half(function: Function, machine: Machine, value: Value) -> Value:
 
 def tail_mask(function: Function, remaining: Operand, lanes: int) -> Value:
     """Lane k is on where k < remaining; `remaining` is a number or a scalar i64."""
-    if isinstance(remaining, Value):
-        bound: Operand = function.splat(remaining, lanes)
-    else:
-        bound = constant(min(remaining, lanes), vector_type(I64, lanes))
+    if not isinstance(remaining, Value):
+        return vector_constant([lane < remaining for lane in range(lanes)], I1)
+    bound = function.splat(remaining, lanes)
     steps = function.iota(lanes) if lanes > 1 else constant(0, I64)
     return function.icmp("ult", steps, bound)
 

@@ -83,6 +83,23 @@ def test_every_16_bit_float_widens_and_its_neighbourhood_rounds(dtype, native_co
 
 @pytest.mark.parametrize("dtype", NATIVE, ids=name_of)
 @pytest.mark.parametrize("lanes", [2, 8, 16])
+@pytest.mark.parametrize("off", [0, 1, -1])
+def test_a_mask_known_in_advance_leaves_the_rest_alone(dtype, lanes, off):
+    remaining = off % (lanes + 1)
+    out = np.full(lanes * dtype.size, 0xAB, np.uint8)
+    source = float32 if dtype == bfloat16 else dtype
+
+    def build(f: Function, pointers: list[Value]) -> None:
+        value = vectors.load(f, HOST, pointers[0], source, lanes)
+        vectors.store(f, HOST, value, pointers[1], dtype, vectors.tail_mask(f, remaining, lanes))
+
+    run(build, np.zeros(lanes, source.numpy), out)
+    assert not out[: remaining * dtype.size].any()
+    assert (out[remaining * dtype.size :] == 0xAB).all()
+
+
+@pytest.mark.parametrize("dtype", NATIVE, ids=name_of)
+@pytest.mark.parametrize("lanes", [2, 8, 16])
 def test_masked_loads_and_stores_leave_the_rest_alone(dtype, lanes):
     source = (np.arange(lanes) % 2 == 0) if dtype.is_bool else (np.arange(lanes) + 1).astype(dtype.numpy)
     for remaining in (0, 1, lanes - 1, lanes):
