@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 from graphc.operation import Operation
@@ -18,12 +19,11 @@ from graphc.runtime.lower.pooling import lower_pooling
 from graphc.runtime.lower.random_bits import lower_random_bits
 from graphc.runtime.lower.region import lower_region
 from graphc.runtime.lower.scans import lower_cumulative, lower_scatter
+from graphc.runtime.lower.sharing import Lower, lower_once
 from graphc.runtime.schedule.apply import apply_schedule
 from graphc.runtime.schedule.choose import choose_schedule
 from graphc.runtime.schedule.machine import Machine
 from graphc.shapes import count_elements
-
-Lower = Callable[[Operation, Machine, int], list[LoweredStep]]
 
 
 def lower_operation(operation: Operation, machine: Machine, threads: int) -> list[LoweredStep]:
@@ -36,7 +36,7 @@ def lower_operation(operation: Operation, machine: Machine, threads: int) -> lis
     lower = _FAMILIES.get(operation.definition.kernel or "")
     if lower is None:
         raise ValueError(f"{operation.name}: {operation.definition.name} has no lowering")
-    return lower(operation, machine, threads)
+    return lower_once(lower, operation, machine, threads, os.environ.get("GRAPHC_SCHEDULE", ""))
 
 
 def _lower_fused(operation: Operation, machine: Machine, threads: int) -> list[LoweredStep]:
