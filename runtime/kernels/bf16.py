@@ -7,6 +7,7 @@ zero. f32 operands are rounded to nearest even when they are packed.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from graphc import dtypes
@@ -165,7 +166,7 @@ class _PairPacking:
             return low
         return function.bit_or(low, function.shl(half(function.offset(place, self.step, self.element)), 16))
 
-    def over_pairs(self, body) -> None:
+    def over_pairs(self, body: Callable[[Operand, bool], None]) -> None:
         """Calls body(pair, is its second k missing) for all pairs."""
         function = self.function
 
@@ -181,7 +182,7 @@ class _PairPacking:
             function.loop(0, whole, 1, [], pair)
         body(whole, True)
 
-    def over_vectors(self, body) -> None:
+    def over_vectors(self, body: Callable[[Operand, int], None]) -> None:
         """Calls body(first pair, valid elements) for vectors of pairs; only the last one may be short."""
         function, lanes = self.function, self.lanes
 
@@ -331,7 +332,7 @@ class PairTilePacking(_PairPacking):
         over_tiles(function, plan, tall, low, tile)
         function.return_void()
 
-    def _by_height(self, body) -> None:
+    def _by_height(self, body: Callable[[int], None]) -> None:
         tiles = self.plan.tiles
         if not tiles.taller:
             body(tiles.low)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from graphc import dtypes
 from graphc.dtypes import DType
@@ -71,7 +72,7 @@ def dense_contraction(
     transpose_a: bool = False,
     transpose_b: bool = False,
     batch: tuple[int, ...] = (),
-    **fields,
+    **fields: Any,
 ) -> Contraction:
     """The product of contiguous matrices, each with all batch dimensions."""
 
@@ -91,7 +92,7 @@ def dense_contraction(
         a_batch=batch_strides(rows * depth),
         b_batch=batch_strides(depth * columns),
         c_batch=batch_strides(rows * columns),
-        **fields,
+        **fields: Any,
     )
 
 

@@ -7,7 +7,7 @@ the vectors of the panel's input channels, padded with zeros.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from graphc.runtime.emit.function import I64, PTR, Function, Module, Operand, Value, constant
 from graphc.runtime.emit.vectors import memory_element, register_element
@@ -122,7 +122,7 @@ class FilterTurning:
         _each(function, 0, self.convolution.filters, 1, row)
 
 
-def _each(function: Function, start: int, stop: int, step: int, body) -> None:
+def _each(function: Function, start: int, stop: int, step: int, body: Callable[[Operand], None]) -> None:
     def once(index: Operand, _: list[Value]) -> list[Value]:
         body(index)
         return []

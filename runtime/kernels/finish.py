@@ -7,7 +7,7 @@ go through the buffer too.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from graphc.runtime.emit.function import I64, PTR, Function, Module, Operand, Value
@@ -21,6 +21,9 @@ FIRST_OPERAND = 2  # of the epilogue, among the operands of the kernel
 INLINE_LINES = 400  # of text that epilogues in registers may add to a kernel
 INLINE_LINES_SHALLOW = 500  # the same where k is so short that the buffer would cost time
 SHALLOW = 64
+
+
+EmitRow = Callable[[list[Value], Operand, Operand, int], None]  # one row of vectors, its row and column, valid lanes
 
 
 def epilogue_lines(epilogue: Epilogue, arithmetic: Arithmetic, batch_rank: int) -> int:
@@ -105,7 +108,7 @@ class Finish:
         type_ = vector_of(self._arithmetic.total, self._lanes)
         return [function.load(function.offset(start, j * self._lanes, self._element), type_) for j in range(vectors)]
 
-    def _rows(self, function: Function, block: Block, sums: Value, row: Value, column: Value, emit) -> None:
+    def _rows(self, function: Function, block: Block, sums: Value, row: Value, column: Value, emit: EmitRow) -> None:
         width, step, jump = block.pitch or (block.rows, 1, 0)
 
         def line(y: Operand, _: list[Value]) -> list[Value]:
@@ -121,7 +124,7 @@ class Finish:
 
         function.loop(0, block.rows // width, 1, [], line)
 
-    def _turned_rows(self, function: Function, block: Block, sums: Value, row: Value, column: Value, emit) -> None:
+    def _turned_rows(self, function: Function, block: Block, sums: Value, row: Value, column: Value, emit: EmitRow) -> None:
         lanes, total = self._lanes, self._arithmetic.total
         groups = GroupTranspose(self._module, self._arithmetic.machine, total, self._stride, lanes, "turn_group")
         square = function.allocate(vector_of(total, lanes), lanes)

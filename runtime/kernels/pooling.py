@@ -162,8 +162,6 @@ class _Pool:
         return load(function, self.machine, place, self.dtype, self.lanes, mask)
 
     def _store(self, function: Function, value: Value, place: Value, mask: Value | None) -> None:
-        if mask is not None and self.pooling.channels % self.lanes == 1:  # see Tile.store
-            value, mask = function.extract(value, 0), None
         store(function, self.machine, typed(value, self.dtype), place, self.dtype, mask)
 
     def _combine(self, function: Function, total: Value, value: Value) -> Value:

@@ -121,10 +121,7 @@ class Tile:
     ) -> None:
         """Stores a vector at (row(r), column(j)) of an array whose columns are contiguous."""
         place = self.address(pointer, dtype, r, j, row_stride, 1, batch_strides)
-        mask = self.mask(j)
-        if self.valid_lanes(j) == 1:  # LLVM 22 stores too many bytes for one lane of a vector that it also truncates
-            value, mask = self._function.extract(value, 0), None
-        store(self._function, self.machine, typed(value, dtype), place, dtype, mask)
+        store(self._function, self.machine, typed(value, dtype), place, dtype, self.mask(j))
 
 
 class StoreEpilogue:
