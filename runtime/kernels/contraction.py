@@ -92,7 +92,7 @@ def dense_contraction(
         a_batch=batch_strides(rows * depth),
         b_batch=batch_strides(depth * columns),
         c_batch=batch_strides(rows * columns),
-        **fields: Any,
+        **fields,
     )
 
 
