@@ -339,8 +339,8 @@ def plan_feeds(session: Any, feeds: Mapping[Any, Any]) -> list[Tensor]:
 def _time_program(program: Program, options: argparse.Namespace) -> list[Any]:
     import numpy as np
 
-    from .runtime.compiler import NativeBackend
     from .runtime.dump import fill_shapes
+    from .runtime.native_backend import NativeBackend
     from .runtime.profile import make_inputs, profile_program
 
     shapes = dict(options.shape)

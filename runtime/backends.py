@@ -75,13 +75,14 @@ class InterpretedProgram:
         return fetched
 
 
-def choose_backend() -> Backend:
-    """The backend of the environment variable GRAPHC_BACKEND. Raises ValueError for an unknown name."""
+def choose_backend(threads: int = 0) -> Backend:
+    """The backend of the environment variable GRAPHC_BACKEND, computing with that many threads (0: as many as there are
+    cores to use). Raises ValueError for an unknown name."""
     name = os.environ.get("GRAPHC_BACKEND", "native")
-    from graphc.runtime.compiler import InterpreterBackend, NativeBackend  # late: this is what takes time to load
+    from graphc.runtime.native_backend import InterpreterBackend, NativeBackend  # late: the tables of types come first
 
     if name == "interpreter":
         return InterpreterBackend()
     if name == "native":
-        return NativeBackend()
+        return NativeBackend(threads or None)
     raise ValueError(f"GRAPHC_BACKEND={name!r}: there are native and interpreter")

@@ -1,29 +1,29 @@
-"""Programs to native code: the whole way from a pruned program to an executable. Alone in the runtime, it knows the passes."""
+"""Programs to native code: the whole way from a program whose types are known to an executable."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from graphc.operation import Operation, Tensor, TensorType
-from graphc.passes import specialise as passes_specialise
+from graphc.operation import Operation, Tensor
 from graphc.passes.base import Context
-from graphc.passes.expand_gradients import ExpandGradients
 from graphc.passes.pipeline import PASSES, optimise
 from graphc.passes.plan_memory import ARENA, CONSTANTS, FEEDS, RESULTS, RUN_KEY, VARIABLES, MemoryPlan, plan_memory
-from graphc.passes.specialise import specialise
-from graphc.program import Program
-from graphc.runtime.backends import InterpretedProgram, NeedsValues
-from graphc.runtime.dump import StageList, record_compilation, start_dump
+from graphc.program import FEED, RUN, VARIABLE, Program
+from graphc.runtime.compiled_record import SHARED_FROM, Binding, CompiledRecord, Constant
+from graphc.runtime.dump import StageList, record_compilation
 from graphc.runtime.executor import Executable, Operand, Step
 from graphc.runtime.jit.engine import load_kernels
 from graphc.runtime.kernel import Kernel
 from graphc.runtime.lower.lowered import Argument, LoweredStep, Temporary
 from graphc.runtime.lower.operation import lower_operation
+from graphc.runtime.memory import Buffer, allocate
+from graphc.runtime.native_backend import specialise_program
 from graphc.runtime.native_program import NativeProgram
+from graphc.runtime.program_store import constants_of
 from graphc.runtime.schedule.machine import Machine, host_machine
 from graphc.runtime.threads.pool import shared_pool
 
@@ -40,56 +40,6 @@ class Compilation:
     steps: list[tuple[Operation, LoweredStep]]
     kernels: dict[str, Kernel]
     seconds: dict[str, float] = field(default_factory=dict)
-
-
-class NativeBackend:
-    """Compiles programs for the host, or the machine that GRAPHC_MACHINE names."""
-
-    name = "native"
-
-    def __init__(self, threads: int | None = None):
-        self.machine: Machine = host_machine()
-        self.threads = threads or shared_pool().threads
-
-    def compile(
-        self, program: Program, shapes: Mapping[Tensor, tuple[int, ...]], known: Mapping[Tensor, np.ndarray]
-    ) -> NativeProgram:
-        """Specialises, optimises and compiles. Raises NeedsValues where the values of tensors decide about shapes."""
-        dumper = start_dump(program)
-        context = Context(dump=None if dumper is None else dumper.add_program)
-        start = time.perf_counter()
-        special = specialise_program(program, shapes, known)
-        seconds = {"specialise": time.perf_counter() - start}
-        if dumper is not None:
-            dumper.add_program("specialise", special)
-        native = compile_program(special, self.machine, self.threads, context, seconds)
-        if dumper is not None:
-            record_compilation(dumper, native.compilation)
-        return native
-
-
-class InterpreterBackend:
-    """Runs programs in NumPy, differentiated, but not optimised."""
-
-    name = "interpreter"
-
-    def compile(
-        self, program: Program, shapes: Mapping[Tensor, tuple[int, ...]], known: Mapping[Tensor, np.ndarray]
-    ) -> InterpretedProgram:
-        """Specialises and differentiates. Raises NeedsValues where the values of tensors decide about shapes."""
-        special = specialise_program(program, shapes, known)
-        return InterpretedProgram(ExpandGradients().run(special, Context()))
-
-
-def specialise_program(
-    program: Program, shapes: Mapping[Tensor, tuple[int, ...]], known: Mapping[Tensor, np.ndarray]
-) -> Program:
-    """The program for parameters of these shapes. Raises NeedsValues where the values of tensors decide about shapes."""
-    types = {p.key: TensorType(p.tensor.dtype, shapes[p.tensor]) for p in program.parameters if p.tensor in shapes}
-    try:
-        return specialise(program, types, known)
-    except passes_specialise.NeedsValues as needed:
-        raise NeedsValues(needed.values, needed.shapes) from None
 
 
 def dump_compilation(
@@ -113,8 +63,33 @@ def compile_program(
     program: Program, machine: Machine, threads: int, context: Context | None = None, seconds: dict[str, float] | None = None
 ) -> NativeProgram:
     """Native code for a program whose types are all known."""
+    compilation = _compile(program, machine, threads, context or Context(), seconds)
+    clock = _Clock(compilation.seconds)
+    loaded = load_kernels(compilation.kernels.values(), machine)
+    clock.lap("emit")
+    compilation.seconds = clock.seconds
+    layout = _Layout(compilation.plan, compilation.steps)
+    record = _make_record(program, compilation, layout)
+    status = layout.status if layout.has_checks else None
+    executable = Executable(record.steps, loaded, layout.slot_count, status, shared_pool(threads))
+    constants = _fill_constants(compilation.plan)
+    disabled = compilation.context.disabled
+
+    def recompile() -> Compilation:
+        return _compile(program, machine, threads, Context(disabled, verify=False))
+
+    return NativeProgram(record, executable, constants, recompile, clock.seconds, compilation)
+
+
+def compile_again(program: Program, machine: Machine, threads: int) -> Compilation:
+    """What `compile_program` made on the way, but for the machine code."""
+    return _compile(program, machine, threads, Context(verify=False))
+
+
+def _compile(
+    program: Program, machine: Machine, threads: int, context: Context, seconds: dict[str, float] | None = None
+) -> Compilation:
     clock = _Clock(seconds)
-    context = context or Context()
     optimised = optimise(program, context)
     clock.lap("optimise")
     plan = plan_memory(optimised)
@@ -125,13 +100,45 @@ def compile_program(
     ]  # fmt: skip
     kernels = {step.kernel.name: step.kernel for _, step in steps}
     clock.lap("lower")
-    loaded = load_kernels(kernels.values(), machine)
-    clock.lap("emit")
-    layout = _Layout(plan, steps)
-    records = [layout.place(operation, step) for operation, step in steps]
-    executable = Executable(records, loaded, layout.slot_count, layout.status if layout.has_checks else None)
-    compilation = Compilation(context, plan, steps, kernels, clock.seconds)
-    return NativeProgram(compilation, executable, layout.arena_bytes)
+    return Compilation(context, plan, steps, kernels, clock.seconds)
+
+
+def _make_record(program: Program, compilation: Compilation, layout: _Layout) -> CompiledRecord:
+    plan, kernels = compilation.plan, [step.kernel for _, step in compilation.steps]
+    parameters = plan.program.parameters
+    held = {literal.digest for literal in constants_of(program) if literal.array.nbytes >= SHARED_FROM}
+    return CompiledRecord(
+        feeds=tuple(Binding(p.key, p.tensor.type) for p in parameters if p.kind == FEED),
+        reads=tuple(p.key for p in parameters if p.kind == VARIABLE),
+        variables=plan.variables,
+        results=tuple(t.type for t in plan.program.fetches),
+        updates=tuple(Binding(key, tensor.type) for key, tensor in plan.program.updates),
+        draws=any(p.kind == RUN for p in parameters),
+        steps=tuple(layout.place(operation, step) for operation, step in compilation.steps),
+        kernels=tuple((name, kernel.digest) for name, kernel in compilation.kernels.items()),
+        slot_count=layout.slot_count,
+        status_slot=layout.status if layout.has_checks else -1,
+        arena_bytes=layout.arena_bytes,
+        constant_bytes=plan.constant_bytes,
+        constants=tuple(_describe_constants(plan, held)),
+        flops=sum(kernel.flops for kernel in kernels),
+        bytes_moved=sum(kernel.bytes_moved for kernel in kernels),
+    )
+
+
+def _describe_constants(plan: MemoryPlan, held: Collection[str]) -> Iterator[Constant]:
+    for literal, offset in zip(plan.constants, plan.constant_offsets):
+        named = literal.array.nbytes >= SHARED_FROM and literal.digest in held
+        yield Constant(offset, literal.array.nbytes, literal.digest if named else "")
+
+
+def _fill_constants(plan: MemoryPlan) -> Buffer:
+    buffer = allocate(max(1, plan.constant_bytes))
+    memory = buffer.view(np.uint8)
+    for literal, offset in zip(plan.constants, plan.constant_offsets):
+        array = literal.array
+        memory[offset : offset + array.nbytes] = np.frombuffer(array.tobytes(), np.uint8)
+    return buffer
 
 
 def _is_free(operation: Operation) -> bool:

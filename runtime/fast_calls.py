@@ -16,8 +16,8 @@ import numpy as np
 
 from graphc.graph import Graph
 from graphc.operation import Operation, Tensor
-from graphc.program import FEED, RUN, VARIABLE
 from graphc.runtime.call_path import Call, CallChain, Feed, Result, RunLock, Shape, make_run
+from graphc.runtime.compiled_record import CompiledRecord
 from graphc.runtime.executor import Failure
 from graphc.runtime.native_program import NativeProgram
 from graphc.runtime.variable_store import VariableStore
@@ -84,23 +84,21 @@ class FastCalls:
         self, fetches: Any, keys: Sequence[Any], program: NativeProgram, items: Sequence[int | None]
     ) -> Call | None:
         """The call of a compiled program for feeds under these keys; None where they do not cover its feeds one to one."""
-        feeds = [p for p in program.program.parameters if p.kind == FEED]
+        record = program.record
         if not all(isinstance(key, (Tensor, str)) or hasattr(key, "_as_graph_element") for key in keys):
             return None
         by_key = {self.graph.as_graph_element(key): key for key in keys}
-        ordered = [by_key.get(self._fed_tensor(p.key)) for p in feeds]
+        ordered = [by_key.get(self._fed_tensor(name)) for name in program.feed_keys]
         if len(ordered) != len(keys) or any(key is None for key in ordered):
             return None
-        variables = [self._variable_address(program, key) for key in program.plan.variables]
+        variables = [self._variable_address(program, key) for key in record.variables]
         if any(array is None for array in variables):
             return None
         arena, status = program.take_arena(), np.zeros(4, np.int64)
         run_key = np.array([self.entropy, 0], np.int64)
-        first_result = len(feeds) + len(variables)
-        slots = [0] * len(feeds) + [a.ctypes.data for a in variables] + [0] * len(program.results)  # type: ignore[union-attr]
+        first_result = len(ordered) + len(variables)
+        slots = [0] * len(ordered) + [a.ctypes.data for a in variables] + [0] * len(program.results)  # type: ignore[union-attr]
         slots += [arena.address, program.constants.address, run_key.ctypes.data, status.ctypes.data]
-        draws = any(p.kind == RUN for p in program.program.parameters)
-        uses_variables = bool(program.updates) or any(p.kind == VARIABLE for p in program.program.parameters)
 
         def report(failure: Failure) -> None:
             raise program.explain(failure)
@@ -113,11 +111,11 @@ class FastCalls:
             items,
             report,
             shape=_KINDS.get(type(fetches), Shape.SINGLE),
-            lock=self.lock if uses_variables else None,
+            lock=self.lock if record.uses_variables else None,
             writes=bool(program.updates),
-            run_counter=ctypes.addressof(self.runs) if draws else None,
-            run_number=run_key.ctypes.data + 8 if draws else None,
-            release=_estimate_microseconds(program) > RELEASE_FROM,
+            run_counter=ctypes.addressof(self.runs) if record.draws else None,
+            run_number=run_key.ctypes.data + 8 if record.draws else None,
+            release=_estimate_microseconds(record) > RELEASE_FROM,
             fetches=fetches if type(fetches) in _KINDS else [fetches],
             keys=ordered,
             keep=(program, arena, status, run_key, self.runs, variables),
@@ -135,7 +133,5 @@ class FastCalls:
         return array if fits else None
 
 
-def _estimate_microseconds(program: NativeProgram) -> float:
-    kernels = [step.kernel for _, step in program.compilation.steps]
-    work = sum(k.flops for k in kernels) / FLOPS_A_MICROSECOND
-    return work + sum(k.bytes_moved for k in kernels) / BYTES_A_MICROSECOND
+def _estimate_microseconds(record: CompiledRecord) -> float:
+    return record.flops / FLOPS_A_MICROSECOND + record.bytes_moved / BYTES_A_MICROSECOND

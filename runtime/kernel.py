@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from functools import cached_property
 
 MAXIMUM_CHUNKS = 64
 
@@ -27,6 +28,11 @@ class Kernel:
     flops: int = 0
     bytes_moved: int = 0
     loops: str = field(default="", compare=False)  # the loop nest as text, before and after scheduling
+
+    @cached_property
+    def digest(self) -> str:
+        """What the text is known by, in memory and on disk."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
 
 
 def content_name(family: str, *parts: str) -> str:

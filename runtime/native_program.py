@@ -3,45 +3,72 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from graphc.errors import InvalidArgumentError
-from graphc.program import FEED, VARIABLE
+from graphc.program import Program
+from graphc.runtime.compiled_record import CompiledRecord
 from graphc.runtime.executor import Executable, Failure
 from graphc.runtime.memory import Buffer, allocate, guarded_side
 from graphc.runtime.variable_store import VariableStore
 
 if TYPE_CHECKING:
+    from graphc.passes.plan_memory import MemoryPlan
     from graphc.runtime.compiler import Compilation
 
 
 class NativeProgram:
-    """Runs an executable. Concurrent runs have an arena each."""
+    """Runs an executable. Concurrent runs have an arena each.
 
-    def __init__(self, compilation: Compilation, executable: Executable, arena_bytes: int):
-        self.compilation, self.executable = compilation, executable
-        self.program = program = compilation.plan.program
-        self.plan = compilation.plan
-        self.arena_bytes = arena_bytes
-        self.feeds = tuple(p.tensor.type for p in program.parameters if p.kind == FEED)
-        self.results = tuple(t.type for t in program.fetches)
-        self.updates = {key: tensor.type for key, tensor in program.updates}
-        self.reads = tuple(p.key for p in program.parameters if p.kind == VARIABLE)
-        self.constants = self._fill_constants()
+    `recompile` makes again what the program was compiled from, for those who want to see it: errors, dumps, profiles. So
+    none of it is kept, and a program that was found on disk has it too. `seconds` are the times of the stages that it took
+    to get here.
+    """
+
+    def __init__(
+        self,
+        record: CompiledRecord,
+        executable: Executable,
+        constants: Buffer,
+        recompile: Callable[[], Compilation],
+        seconds: dict[str, float] | None = None,
+        compilation: Compilation | None = None,
+    ):
+        self.record, self.executable, self.constants = record, executable, constants
+        self.seconds = seconds or {}
+        self.arena_bytes = record.arena_bytes
+        self.feeds = tuple(binding.type for binding in record.feeds)
+        self.feed_keys = tuple(binding.key for binding in record.feeds)
+        self.results = record.results
+        self.updates = dict(record.updates)
+        self.reads = record.reads
+        self._recompile = recompile
+        self._compilation = compilation
         self._arenas: list[Buffer] = []
         self._lock = threading.Lock()
 
-    def _fill_constants(self) -> Buffer:
-        plan = self.plan
-        buffer = allocate(max(1, plan.constant_bytes))
-        memory = buffer.view(np.uint8)
-        for literal, offset in zip(plan.constants, plan.constant_offsets):
-            array = literal.array
-            memory[offset : offset + array.nbytes] = np.frombuffer(array.tobytes(), np.uint8)
-        return buffer
+    @property
+    def compilation(self) -> Compilation:
+        """What was made on the way: all passes, the memory plan, the kernels with their texts."""
+        if self._compilation is None:
+            self._compilation = self._recompile()
+        return self._compilation
+
+    def forget_compilation(self) -> None:
+        """Frees what was made on the way, until somebody asks for it."""
+        self._compilation = None
+
+    @property
+    def plan(self) -> MemoryPlan:
+        return self.compilation.plan
+
+    @property
+    def program(self) -> Program:
+        """The program as it runs, after all passes."""
+        return self.compilation.plan.program
 
     def take_arena(self) -> Buffer:
         """Memory for one run; `return_arena` gives it back."""
@@ -92,7 +119,7 @@ class NativeProgram:
         """Base pointers in the order of the slots; the old buffers of variables that change their shape stay alive."""
         slots = [array.ctypes.data for array in feeds]
         old = {key: store.value(key) for key in self.reads}
-        for key in self.plan.variables:
+        for key in self.record.variables:
             wanted = self.updates.get(key)
             array = old[key] if wanted is None else store.buffer(key, wanted.sizes, wanted.dtype.numpy)
             slots.append(array.ctypes.data)
@@ -102,6 +129,8 @@ class NativeProgram:
     def explain(self, failure: Failure) -> InvalidArgumentError:
         """The error of a failed run-time check, with the operation and the user's line."""
         operation, step = self.compilation.steps[failure.step]
+        if step.kernel.name != self.executable.steps[failure.step].kernel:
+            raise RuntimeError("the options of the compiler changed since the program was compiled")
         text = step.kernel.checks[failure.check]
         message = text.replace("{value}", str(failure.value)).replace("{bound}", str(failure.bound))
         return InvalidArgumentError(operation, operation, message)

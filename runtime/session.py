@@ -13,7 +13,7 @@ import numpy as np
 from graphc.errors import NotFoundError
 from graphc.graph import Graph, get_default_graph
 from graphc.operation import DEFAULT_SESSIONS, Operation, Tensor, pushed_builders
-from graphc.program import FEED, Program, build_program
+from graphc.program import Program, build_program
 from graphc.runtime.backends import Backend, choose_backend
 from graphc.runtime.bounded_cache import BoundedCache
 from graphc.runtime.fast_calls import FastCalls
@@ -59,7 +59,7 @@ class Session:
         self.config = config
         self.variables = VariableStore()
         self._graph = graph if graph is not None else get_default_graph()
-        self._backend: Backend = choose_backend()
+        self._backend: Backend = choose_backend(getattr(config, "intra_op_parallelism_threads", 0))
         self._closed = False
         self._entered: list[ExitStack] = []
         self._plans: BoundedCache[FetchPlan] = BoundedCache(PLANS_KEPT)
@@ -139,7 +139,7 @@ class Session:
         if program is None:
             return None
         keys = {tensor.name: array for tensor, array in feeds.items()}
-        return program, [keys[p.key] for p in program.program.parameters if p.kind == FEED]
+        return program, [keys[key] for key in program.feed_keys]
 
     def next_run_key(self) -> np.ndarray:
         """The key of one more run: the session's number and the number of the run."""

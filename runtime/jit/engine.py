@@ -7,14 +7,15 @@ it; beyond that, the kernels used last are kept up to a bound, so that recompili
 from __future__ import annotations
 
 import functools
+import hashlib
 import os
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from graphc.runtime.jit.cache import llvm_stamp, shared_cache
+from graphc.runtime.jit.cache import llvm_stamp, package_stamp, shared_cache
 from graphc.runtime.jit.conversions import NAMES as CONVERSION_NAMES
 from graphc.runtime.jit.conversions import conversion_module
 from graphc.runtime.jit.image import Image, link
@@ -26,11 +27,11 @@ from graphc.runtime.schedule.topology import available_cores
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
 
-FORMAT = "1"  # of what is stored: raise it when images change their meaning
+FORMAT = "2"  # of what is stored: raise it when images change their meaning
 RETAINED_BYTES = 64 << 20
 
 _IMAGE, _OBJECT = b"I", b"O"
-_Key = tuple[str, str, str, int]
+_Key = tuple[str, str, str, str]
 
 
 class LoadedKernels(dict[str, int]):
@@ -49,6 +50,11 @@ def load_kernels(kernels: Iterable[Kernel], machine: Machine | None = None) -> L
     return _engine().load({kernel.name: kernel for kernel in kernels}, machine or host_machine())
 
 
+def load_known_kernels(digests: Iterable[tuple[str, str]], machine: Machine) -> LoadedKernels | None:
+    """The addresses of kernels by their names, given with the digests of their texts; None where one is not known by now."""
+    return _engine().load_known(dict(digests), machine)
+
+
 def start_compiling(kernels: Iterable[Kernel], machine: Machine | None = None) -> None:
     """Begins to compile in the background what a later `load_kernels` will ask for."""
     _engine().start({kernel.name: kernel for kernel in kernels}, machine or host_machine())
@@ -56,12 +62,28 @@ def start_compiling(kernels: Iterable[Kernel], machine: Machine | None = None) -
 
 def load_routines(text: str, symbols: Mapping[str, int] | None = None) -> dict[str, int]:
     """Compiles (or finds on disk) and loads a module of the runtime itself, for the life of the process."""
+    return _load_routine(hashlib.sha256(text.encode()).hexdigest(), lambda: text, symbols)
+
+
+def load_own_routines(
+    name: str, build: Callable[[], str], symbols: Mapping[str, int] | None = None
+) -> dict[str, int]:
+    """As `load_routines` for the module that `build` makes the text of, which is asked for it only where the disk has none.
+
+    `name` must tell all such modules of one version of graphc apart.
+    """
+    return _load_routine(f"{name} {package_stamp()}", build, symbols)
+
+
+def _load_routine(digest: str, build: Callable[[], str], symbols: Mapping[str, int] | None) -> dict[str, int]:
     machine = host_machine()
-    key = _disk_key(text, machine, "routine")
-    stored = shared_cache().get(key) or _compile_and_store(key, text, machine, optimise=True)
+    key = _disk_key(digest, machine, "routine")
+    stored = shared_cache().get(key)
+    if stored is None:
+        stored = _compile_and_store(key, build(), machine, optimise=True)
     if stored[:1] == _IMAGE:
         return load_images([Image.from_bytes(stored[1:])], symbols, keep=True).addresses
-    block = load_objects([stored[1:]], _defined_functions(text), symbols)
+    block = load_objects([stored[1:]], _defined_functions(build()), symbols)
     _PERMANENT.append(block)
     return block.addresses
 
@@ -78,7 +100,7 @@ class _Engine:
         self._workers: ThreadPoolExecutor | None = None
 
     def load(self, kernels: dict[str, Kernel], machine: Machine) -> LoadedKernels:
-        keys = {name: _memory_key(kernel, machine) for name, kernel in kernels.items()}
+        keys = {name: _memory_key(name, kernel.digest, machine) for name, kernel in kernels.items()}
         found = self._find(keys)
         missing = [kernel for name, kernel in kernels.items() if name not in found]
         if missing:
@@ -88,8 +110,24 @@ class _Engine:
             self._remember(keys, found)
         return LoadedKernels(found)
 
+    def load_known(self, digests: dict[str, str], machine: Machine) -> LoadedKernels | None:
+        keys = {name: _memory_key(name, digest, machine) for name, digest in digests.items()}
+        found = self._find(keys)
+        stored: dict[str, bytes] = {}
+        for name, digest in digests.items():
+            if name in found:
+                continue
+            blob = shared_cache().get(_disk_key(digest, machine, "kernel"))
+            if blob is None:
+                return None
+            stored[name] = blob
+        if stored:
+            found.update(_load_stored(stored))
+            self._remember(keys, found)
+        return LoadedKernels(found)
+
     def start(self, kernels: dict[str, Kernel], machine: Machine) -> None:
-        keys = {name: _memory_key(kernel, machine) for name, kernel in kernels.items()}
+        keys = {name: _memory_key(name, kernel.digest, machine) for name, kernel in kernels.items()}
         found = self._find(keys)
         for name, kernel in kernels.items():
             if name not in found:
@@ -128,7 +166,7 @@ class _Engine:
         waiting: dict[str, Future[bytes]] = {}
         for kernel in sorted(missing, key=lambda k: -len(k.text)):
             begun = self._pending.get(keys[kernel.name])
-            blob = None if begun else shared_cache().get(_disk_key(kernel.text, machine, "kernel"))
+            blob = None if begun else shared_cache().get(_disk_key(kernel.digest, machine, "kernel"))
             if blob is not None:
                 stored[kernel.name] = blob
             else:
@@ -147,7 +185,7 @@ class _Engine:
                     from concurrent.futures import ThreadPoolExecutor
 
                     self._workers = ThreadPoolExecutor(available_cores(), thread_name_prefix="graphc-compile")
-                self._pending[key] = self._workers.submit(_find_or_compile, kernel.text, machine)
+                self._pending[key] = self._workers.submit(_find_or_compile, kernel, machine)
             return self._pending[key]
 
 
@@ -165,9 +203,9 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_before_fork, after_in_child=_engine.cache_clear)
 
 
-def _find_or_compile(text: str, machine: Machine) -> bytes:
-    key = _disk_key(text, machine, "kernel")
-    return shared_cache().get(key) or _compile_and_store(key, text, machine, optimise=False)
+def _find_or_compile(kernel: Kernel, machine: Machine) -> bytes:
+    key = _disk_key(kernel.digest, machine, "kernel")
+    return shared_cache().get(key) or _compile_and_store(key, kernel.text, machine, optimise=False)
 
 
 def _compile_and_store(key: str, text: str, machine: Machine, optimise: bool) -> bytes:
@@ -199,12 +237,12 @@ def _conversions() -> dict[str, int]:
     return load_routines(conversion_module())
 
 
-def _memory_key(kernel: Kernel, machine: Machine) -> _Key:
-    return machine.cpu, machine.features, kernel.name, hash(kernel.text)
+def _memory_key(name: str, digest: str, machine: Machine) -> _Key:
+    return machine.cpu, machine.features, name, digest
 
 
-def _disk_key(text: str, machine: Machine, kind: str) -> str:
-    return "\0".join((FORMAT, kind, llvm_stamp(), machine.cpu, machine.features, text))
+def _disk_key(digest: str, machine: Machine, kind: str) -> str:
+    return "\0".join((FORMAT, kind, llvm_stamp(), machine.cpu, machine.features, digest))
 
 
 def _defined_functions(text: str) -> list[str]:
