@@ -11,10 +11,10 @@ from graphc.runtime.emit.statements import emit_nest, workspace_of
 from graphc.runtime.kernel import Kernel, make_kernel
 from graphc.runtime.kernels.sorting import build_argsort, build_top_k
 from graphc.runtime.loops.nodes import LoopNest
-from graphc.runtime.loops.simplify import simplify_nest
+from graphc.runtime.loops.simplify import simplify_nest, split_offsets
 from graphc.runtime.lower.contraction import lower_contraction
 from graphc.runtime.lower.convolution import lower_convolution
-from graphc.runtime.lower.lowered import LoweredStep, arguments_of
+from graphc.runtime.lower.lowered import Argument, LoweredStep, arguments_of
 from graphc.runtime.lower.pooling import lower_pooling
 from graphc.runtime.lower.random_bits import lower_random_bits
 from graphc.runtime.lower.region import lower_region
@@ -46,8 +46,12 @@ def _lower_fused(operation: Operation, machine: Machine, threads: int) -> list[L
         return lower_contraction(body, operation.inputs, operation.outputs, machine, threads, operation.name)
     if region == "convolution":
         return lower_convolution(body, operation.inputs, operation.outputs, machine, threads, operation.name)
-    kernel = build_nest_kernel(lower_region(body, "region"), machine, threads)
-    return [LoweredStep(kernel, arguments_of((*operation.inputs, *operation.outputs)), operation.name)]
+    nest, starts = split_offsets(lower_region(body, "region"))
+    kernel = build_nest_kernel(nest, machine, threads)
+    inputs = [
+        Argument(tensor, starts.get(buffer, 0) * tensor.dtype.size) for tensor, buffer in zip(operation.inputs, nest.buffers)
+    ]
+    return [LoweredStep(kernel, (*inputs, *arguments_of(operation.outputs)), operation.name)]
 
 
 def build_nest_kernel(nest: LoopNest, machine: Machine, threads: int) -> Kernel:
