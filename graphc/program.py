@@ -162,12 +162,22 @@ def _check_derivatives(fetches: Sequence[Tensor], needed: Sequence[Operation], f
             check_feeds(operation, used, inner)
 
 
+def _stand_in(tensor: Tensor) -> Tensor:
+    """What stands in a program for a tensor that is fed: never the result of an operation, which might be looked into."""
+    if tensor.operation.definition.name in ("placeholder", "variable"):
+        return tensor
+    collector = Collector(tensor.operation.name, tensor.operation.locations)
+    with building_into(collector):
+        return apply(DEFINITIONS["placeholder"], [], dtype=tensor.dtype, shape=tensor.type.shape)
+
+
 class _Resolution:
     """One walk over the needed operations that replaces state by data flow."""
 
     def __init__(self, needed: list[Operation], fed: Mapping[Tensor, None], is_initialized: Callable[[str], bool]):
         self.needed, self.fed, self.is_initialized = needed, fed, is_initialized
-        self.parameters: dict[Tensor, Parameter] = {t: Parameter(t, FEED, t.name) for t in fed}
+        self.stand_ins = {t: _stand_in(t) for t in fed}
+        self.parameters: dict[Tensor, Parameter] = {t: Parameter(self.stand_ins[t], FEED, t.name) for t in fed}
         self.mapping: dict[Tensor, Tensor] = {}
         self.operations: list[Operation] = []
         self.writes: list[Operation] = []
@@ -223,7 +233,7 @@ class _Resolution:
     def _value(self, tensor: Tensor) -> Tensor:
         """The tensor that stands for a tensor of the graph; a variable taken as it is means its value at the start."""
         if tensor in self.fed:
-            return tensor
+            return self.stand_ins[tensor]
         if tensor.operation.definition.name == "variable":
             return self._start_value(tensor)
         return self.mapping.get(tensor, tensor)
@@ -237,7 +247,7 @@ class _Resolution:
     def _value_seen_by(self, read: Operation) -> Tensor:
         variable = read.inputs[0]
         if variable in self.fed:
-            return variable
+            return self.stand_ins[variable]
         seen = self.after[read]
         for bit in reversed(range(len(self.writes))):
             write = self.writes[bit]

@@ -32,7 +32,19 @@ class PreparedRun:
         self.writes = bool(program.updates)
         self.uses_variables = bool(program.updates or self.variables or program.assumptions)
         self.body = SegmentedProgram(program, backend, lock)
-        self.run = self.body.run
+
+    def run(self, feeds: Mapping[Tensor, np.ndarray], store: VariableStore, run_key: np.ndarray) -> list[np.ndarray]:
+        """The values of the fetches. `feeds` has the arrays by the tensors of the graph that are fed."""
+        return self.body.run(self._bind(feeds), store, run_key)
+
+    def find_single(self, feeds: Mapping[Tensor, np.ndarray], store: VariableStore) -> Form | None:
+        """The compiled form for these feeds, if a run is that and nothing else."""
+        return self.body.find_single(self._bind(feeds), store)
+
+    def _bind(self, feeds: Mapping[Tensor, np.ndarray]) -> Values:
+        """The arrays by the parameters that stand for the fed tensors."""
+        by_name = {tensor.name: array for tensor, array in feeds.items()}
+        return {p.tensor: by_name[p.key] for p in self.program.parameters if p.kind == FEED}
 
     def holds_for(self, store: VariableStore) -> bool:
         """Whether the variables that the program was built for are still initialised, or not, as they were then."""

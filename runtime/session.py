@@ -153,7 +153,7 @@ class Session:
         prepared = self.prepare(plan.tensors, plan.operations, feeds)
         if prepared.program.assumptions:
             return None
-        form = prepared.body.find_single(feeds, self.variables)
+        form = prepared.find_single(feeds, self.variables)
         return form if isinstance(form, NativeProgram) else None
 
     def make_callable(
