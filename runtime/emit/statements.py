@@ -71,7 +71,7 @@ class NestEmitter(NestMemory):
     def __init__(self, function: Function, nest: LoopNest, machine: Machine):
         super().__init__(function, machine)
         self.nest = nest
-        self.scalars = VectorScalars(function, machine, self.report_unless)
+        self.scalars = VectorScalars(function, machine, self.report_unless, contract=True)
         self.totals: dict[Accumulator, accumulators.Total] = {}
         self.code: int | None = None
         self.guard: Within | None = None

@@ -35,6 +35,7 @@ FORK_COST = 20_000.0  # vector instructions that must be there before a second t
 CHUNK_COST = 8_000.0  # vector instructions of a chunk
 LOAD_COST, STORE_COST = 1.0, 1.5
 GATHER_COST = 12.0
+LONGEST_INTERLEAVED = 160  # statements; longer bodies have enough to overlap by themselves
 
 
 @dataclass(frozen=True)
@@ -173,14 +174,37 @@ def _is_indirect(index: Index) -> bool:
 
 def _choose_chains(loop: Loop, lanes: int, machine: Machine) -> int:
     """Enough independent chains to cover latency, as long as their values fit in the registers."""
-    statements = list(walk(loop.body))
-    live = sum(isinstance(s, (Accumulate, Let)) for s in statements)
-    width = 4 if live <= 8 else 2 if live <= 64 else 1
-    if any(isinstance(s, Accumulate) for s in statements) and live <= 12:
-        width = 4
-    while width > 1 and loop.extent < lanes * width:
+    statements = [s for s in walk(loop.body) if not isinstance(s, Loop)]
+    if any(isinstance(s, Accumulate) and s.position is not None for s in statements):
+        return 1
+    live = _most_live(statements) + sum(isinstance(s, Accumulate) for s in statements)
+    width = 4
+    while width > 1 and (loop.extent < lanes * width or live * width > 1.5 * machine.vector_registers):
         width //= 2
-    return width
+    return width if len(statements) <= LONGEST_INTERLEAVED else 1
+
+
+def _most_live(statements: list[Statement]) -> int:
+    """How many values there are at once at most, in the order of the statements."""
+    last: dict[Local, int] = {}
+    for place, statement in enumerate(statements):
+        last.update((operand, place) for operand in _operands_of(statement))
+    live, most = set[Local](), 0
+    for place, statement in enumerate(statements):
+        if isinstance(statement, Let):
+            live.add(statement.local)
+        most = max(most, len(live))
+        live = {local for local in live if last.get(local, -1) > place}
+    return most
+
+
+def _operands_of(statement: Statement) -> list[Local]:
+    operands: tuple[object, ...] = ()
+    if isinstance(statement, (Store, Accumulate)):
+        operands = (statement.value,)
+    elif isinstance(statement, Let) and isinstance(statement.expression, Compute):
+        operands = statement.expression.operands
+    return [operand for operand in operands if isinstance(operand, Local)]
 
 
 def _cost_of(statements: Iterable[Statement], lanes: dict[str, int]) -> float:
