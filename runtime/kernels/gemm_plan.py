@@ -268,7 +268,7 @@ def _complete(
     chunk_tiles, chunk_panels = math.ceil(tiles.count / grid[1]), math.ceil(panels / grid[2])
     left_bytes = chunk_tiles * tiles.highest * depth * size
     half = machine.l2_bytes // 2
-    depth_block = options.depth_block or _depth_block(depth, left_bytes, half, lanes)
+    depth_block = options.depth_block or _depth_block(contraction, left_bytes, half, lanes)
     depth_block = depth if depth_block >= depth else math.ceil(depth_block / lanes) * lanes
     blocked = depth_block < depth
     tile_bytes = tiles.highest * depth_block * size
@@ -313,11 +313,14 @@ def _whole(size: int) -> int:
     return (size + 63) // 64 * 64
 
 
-def _depth_block(depth: int, left_bytes: int, half: int, lanes: int) -> int:
-    """All of k where the left side stays in the second-level cache anyhow, else blocks of about 512."""
-    if left_bytes <= half or depth <= USUAL_DEPTH_BLOCK * 3 // 2:
+def _depth_block(contraction: Contraction, left_bytes: int, half: int, lanes: int) -> int:
+    """All of k where the left side stays in the second-level cache anyhow, else blocks: so long that the beginnings and
+    ends of tiles do not count, and where that is possible so short that both sides of a block stay in the cache."""
+    depth, step = contraction.depth, (contraction.rows + contraction.columns) * contraction.dtype.compute.size
+    usual = min(USUAL_DEPTH_BLOCK, half // step) if step * LONG_DEPTH <= half else USUAL_DEPTH_BLOCK
+    if left_bytes <= half or depth <= usual * 3 // 2:
         return depth
-    count = math.ceil(depth / USUAL_DEPTH_BLOCK)
+    count = math.ceil(depth / usual)
     return math.ceil(depth / count / lanes) * lanes
 
 
