@@ -9,7 +9,7 @@ from graphc.dtypes import int64
 from graphc.runtime.emit import vectors
 from graphc.runtime.emit.function import I64, Function, Operand, Value, constant, vector_type
 from graphc.runtime.emit.vectors import TypedValue, typed
-from graphc.runtime.loops.nodes import Buffer, Constant, Index, Load, Local, Store, Within
+from graphc.runtime.loops.nodes import Buffer, Constant, Index, Load, Local, Prefetch, Store, Within
 from graphc.runtime.schedule.machine import Machine
 
 
@@ -113,6 +113,12 @@ class NestMemory:
             value = vectors.load(function, machine, low, buffer.dtype, count)
             return typed(function.shuffle(value, value, range(count - 1, -1, -1)), buffer.dtype)
         return vectors.gather(function, machine, base, self._lane_offsets(stride, scattered), buffer.dtype, mask)
+
+    def _prefetch(self, prefetch: Prefetch) -> None:
+        """One hint a vector; none where lanes are masked, at the end of a loop."""
+        if self.lanes is not None and self.lanes.mask is None:
+            base, _, _ = self._address(prefetch.buffer, prefetch.offset)
+            self.function.prefetch(base)
 
     def _load_scalar(self, base: Value, buffer: Buffer, load: Load, guard: Value | None) -> TypedValue:
         """One element; where a guard fails, the first element of the buffer is read instead."""

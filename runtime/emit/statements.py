@@ -34,6 +34,7 @@ from graphc.runtime.loops.nodes import (
     Local,
     Loop,
     LoopNest,
+    Prefetch,
     Result,
     Start,
     Statement,
@@ -114,6 +115,8 @@ class NestEmitter(NestMemory):
                 self.values[statement.local] = self._expression(statement)
             elif isinstance(statement, Store):
                 self._store(statement)
+            elif isinstance(statement, Prefetch):
+                self._prefetch(statement)
             elif isinstance(statement, Start):
                 lanes = self.lanes.count if self.lanes else 1
                 self.totals[statement.accumulator] = accumulators.start(self.function, statement.accumulator, lanes)
@@ -349,7 +352,7 @@ class NestEmitter(NestMemory):
 
 
 def _access_of(statement: Statement) -> tuple[Buffer, Index] | None:
-    if isinstance(statement, Store):
+    if isinstance(statement, (Store, Prefetch)):
         return statement.buffer, statement.offset
     if isinstance(statement, Let) and isinstance(statement.expression, Load):
         return statement.expression.buffer, statement.expression.offset

@@ -191,6 +191,14 @@ class Store:
 
 
 @dataclass(frozen=True, eq=False)
+class Prefetch:
+    """Asks for the memory at an offset, which may lie outside the buffer, since it is only a hint."""
+
+    buffer: Buffer
+    offset: Index
+
+
+@dataclass(frozen=True, eq=False)
 class Start:
     """Sets an accumulator to the identity of its monoid."""
 
@@ -218,7 +226,7 @@ class Loop:
     chains: int = 1
 
 
-Statement = Let | Store | Start | Accumulate | Loop
+Statement = Let | Store | Prefetch | Start | Accumulate | Loop
 
 
 @dataclass(frozen=True, eq=False)
@@ -264,7 +272,7 @@ def map_loops(statements: tuple[Statement, ...], change: Callable[[Loop], Loop])
 
 def indices_of(statement: Statement) -> list[Index]:
     """The indices that stand in a statement itself (not in its body)."""
-    if isinstance(statement, Store):
+    if isinstance(statement, (Store, Prefetch)):
         return [statement.offset]
     if isinstance(statement, Accumulate):
         return [statement.position] if statement.position is not None else []
@@ -287,7 +295,7 @@ def map_indices(statements: tuple[Statement, ...], change: Callable[[Index], Ind
 def _change_indices(statement: Statement, change: Callable[[Index], Index]) -> Statement:
     if isinstance(statement, Loop):
         return replace(statement, body=map_indices(statement.body, change))
-    if isinstance(statement, Store):
+    if isinstance(statement, (Store, Prefetch)):
         return replace(statement, offset=change(statement.offset))
     if isinstance(statement, Accumulate) and statement.position is not None:
         return replace(statement, position=change(statement.position))

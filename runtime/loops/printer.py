@@ -19,6 +19,7 @@ from graphc.runtime.loops.nodes import (
     Loop,
     LoopNest,
     Operand,
+    Prefetch,
     Result,
     Start,
     Statement,
@@ -60,6 +61,8 @@ def _statement(statement: Statement) -> str:
     if isinstance(statement, Store):
         sign = "+=" if statement.combine else "="
         return f"{statement.buffer.name}[{statement.offset}] {sign} {_operand(statement.value)}"
+    if isinstance(statement, Prefetch):
+        return f"prefetch {statement.buffer.name}[{statement.offset}]"
     if isinstance(statement, Start):
         return f"accumulator {statement.accumulator.name}: {statement.accumulator.monoid} {statement.accumulator.dtype.short}"
     assert isinstance(statement, Accumulate)

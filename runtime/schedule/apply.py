@@ -4,8 +4,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from graphc.runtime.loops.nodes import PARALLEL, SERIAL, VECTOR, Loop, LoopNest, map_loops, walk
-from graphc.runtime.schedule.choose import Parallelize, Schedule, Vectorize
+from graphc.runtime.loops.nodes import (
+    INPUT,
+    PARALLEL,
+    SERIAL,
+    VECTOR,
+    Buffer,
+    Index,
+    Let,
+    Load,
+    Loop,
+    LoopNest,
+    Prefetch,
+    map_loops,
+    walk,
+)  # fmt: skip
+from graphc.runtime.schedule.choose import Parallelize, PrefetchRows, Schedule, Vectorize
 
 
 def apply_schedule(nest: LoopNest, schedule: Schedule) -> LoopNest:
@@ -13,6 +27,8 @@ def apply_schedule(nest: LoopNest, schedule: Schedule) -> LoopNest:
     for directive in schedule.directives:
         if isinstance(directive, Vectorize):
             nest = vectorize_loop(nest, directive)
+        elif isinstance(directive, PrefetchRows):
+            nest = prefetch_rows(nest, directive)
         else:
             nest = parallelize_loop(nest, directive)
     return nest
@@ -39,3 +55,23 @@ def parallelize_loop(nest: LoopNest, directive: Parallelize) -> LoopNest:
     if loop.kind == SERIAL:
         loop = replace(loop, kind=PARALLEL)
     return nest.replace(body=(loop,), chunks=directive.chunks)
+
+
+def prefetch_rows(nest: LoopNest, directive: PrefetchRows) -> LoopNest:
+    """The loop `inside` begins with hints for all inputs that the rows walk, one row ahead."""
+    rows = next(s for s in walk(nest.body) if isinstance(s, Loop) and s.variable == directive.rows)
+    walked: dict[tuple[Buffer, int, int], Index] = {}
+    for loop in (s for s in rows.body if isinstance(s, Loop)):
+        for statement in loop.body:
+            if isinstance(statement, Let) and isinstance(statement.expression, Load):
+                load = statement.expression
+                step, stride = load.offset.coefficient(rows.variable), load.offset.coefficient(loop.variable)
+                if load.buffer.role == INPUT and load.guard is None and stride == 1 and step:
+                    here = load.offset.substitute({loop.variable: Index(0, ((directive.inside, 1),))})
+                    walked.setdefault((load.buffer, step, load.offset.constant), here + step)
+    hints = tuple(Prefetch(buffer, index) for (buffer, _, _), index in walked.items())
+
+    def change(loop: Loop) -> Loop:
+        return replace(loop, body=(*hints, *loop.body)) if loop.variable == directive.inside else loop
+
+    return nest.replace(body=map_loops(nest.body, change))

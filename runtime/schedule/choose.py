@@ -13,8 +13,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from graphc.runtime.loops.nodes import (
+    INPUT,
     LOCAL,
     Accumulate,
+    Buffer,
     Compute,
     Index,
     Let,
@@ -26,6 +28,7 @@ from graphc.runtime.loops.nodes import (
     Start,
     Statement,
     Store,
+    indices_of,
     walk,
 )  # fmt: skip
 from graphc.runtime.schedule.machine import Machine
@@ -52,19 +55,33 @@ class Parallelize:
 
 
 @dataclass(frozen=True)
+class PrefetchRows:
+    """In the loop `inside`, the next step of the loop `rows` is asked for from memory."""
+
+    rows: str
+    inside: str
+
+
+Directive = Vectorize | Parallelize | PrefetchRows
+
+
+@dataclass(frozen=True)
 class Schedule:
     """The directives of a nest, in the order of their application, and the estimate behind them."""
 
-    directives: tuple[Vectorize | Parallelize, ...]
+    directives: tuple[Directive, ...]
     cost: float  # vector instructions of the whole nest
 
     def __str__(self) -> str:
-        parts = [
-            f"vectorize {d.variable} by {d.lanes} x {d.chains}" if isinstance(d, Vectorize)
-            else f"parallelize {d.variable} in {d.chunks}"
-            for d in self.directives
-        ]  # fmt: skip
-        return "; ".join([*parts, f"cost {self.cost:.3g}"])
+        return "; ".join([*map(_describe, self.directives), f"cost {self.cost:.3g}"])
+
+
+def _describe(directive: Directive) -> str:
+    if isinstance(directive, Vectorize):
+        return f"vectorize {directive.variable} by {directive.lanes} x {directive.chains}"
+    if isinstance(directive, Parallelize):
+        return f"parallelize {directive.variable} in {directive.chunks}"
+    return f"prefetch the next {directive.rows} in {directive.inside}"
 
 
 def choose_schedule(nest: LoopNest, machine: Machine, threads: int) -> Schedule:
@@ -74,13 +91,14 @@ def choose_schedule(nest: LoopNest, machine: Machine, threads: int) -> Schedule:
     """
     forced = os.environ.get("GRAPHC_SCHEDULE", "")
     lanes = 1 if forced == "scalar" else _count_lanes(nest, machine)
-    directives: list[Vectorize | Parallelize] = []
+    directives: list[Directive] = []
     total = 0.0
     for statement in nest.body:
         if not isinstance(statement, Loop):
             continue
         vectors = _choose_vectors(statement, lanes, machine)
         directives += vectors
+        directives += _choose_prefetch(statement, vectors, machine)
         total += _cost_of((statement,), {d.variable: d.lanes for d in vectors})
     loops = [s for s in nest.body if isinstance(s, Loop)]
     if len(loops) == 1 and len(nest.body) == 1 and not _carries(loops[0]):
@@ -110,6 +128,28 @@ def _choose_vectors(loop: Loop, lanes: int, machine: Machine) -> list[Vectorize]
         for target in _find_targets(loop)
         if target.extent > 1 and _is_legal(target)
     ]
+
+
+def _choose_prefetch(loop: Loop, vectors: list[Vectorize], machine: Machine) -> list[PrefetchRows]:
+    """For rows that are walked several times, from memory beyond the caches: the next row while this one is computed with.
+
+    It belongs into the walk that computes most. A row of its own page is what hardware does not foresee.
+    """
+    walks = [s for s in loop.body if isinstance(s, Loop) and any(v.variable == s.variable for v in vectors)]
+    large = [b for b in _loaded_inputs(walks) if b.size * b.dtype.size > machine.l2_bytes]
+    if len(walks) < 2 or not large or any(_is_indirect(i) for s in walk(loop.body) for i in indices_of(s)):
+        return []
+    busiest = max(walks[:-1], key=lambda s: _cost_of((s,), {}))
+    return [PrefetchRows(loop.variable, busiest.variable)]
+
+
+def _loaded_inputs(loops: Iterable[Loop]) -> set[Buffer]:
+    return {
+        s.expression.buffer
+        for loop in loops
+        for s in walk(loop.body)
+        if isinstance(s, Let) and isinstance(s.expression, Load) and s.expression.buffer.role == INPUT
+    }
 
 
 def _find_targets(loop: Loop) -> list[Loop]:
