@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from graphc.runtime.loops.nodes import (
@@ -224,7 +224,7 @@ def _choose_chains(loop: Loop, lanes: int, machine: Machine) -> int:
     return width if len(statements) <= LONGEST_INTERLEAVED else 1
 
 
-def _most_live(statements: list[Statement]) -> int:
+def _most_live(statements: Sequence[Statement]) -> int:
     """How many values there are at once at most, in the order of the statements."""
     last: dict[Local, int] = {}
     for place, statement in enumerate(statements):
