@@ -4,7 +4,7 @@
 
 trains with a progress bar, prints the test accuracy, and leaves in the folder the graph as a picture (graph.svg, and
 program.svg with the fused kernels), the optimised program as text, every stage of the compilation of the training step, the
-loss curve (loss.svg) and the time of each kernel.
+loss curve (loss.svg), the time of each kernel (times.txt), and these times as a trace for ui.perfetto.dev (trace.json).
 """
 
 import argparse
@@ -63,7 +63,9 @@ def train_model(sess: tf.Session, model: dict, epochs: int) -> tuple[list[float]
 
 def show_everything(sess: tf.Session, model: dict, losses: list[float], folder: str) -> None:
     """Writes pictures, programs, stages and times into a folder."""
-    from graphc.runtime.profile import format_times, profile_session_run
+    from graphc.runtime.peaks import machine_peaks
+    from graphc.runtime.profile import format_profile, profile_session_run
+    from graphc.runtime.trace import write_trace
 
     os.makedirs(folder, exist_ok=True)
     fetches = [model["train"], model["loss"]]
@@ -76,8 +78,10 @@ def show_everything(sess: tf.Session, model: dict, losses: list[float], folder: 
     write_text(os.path.join(folder, "program.txt"), str(program.program))
     write_text(os.path.join(folder, "memory.txt"), str(program.plan))
     tf.dump(fetches, directory=os.path.join(folder, "stages"), shapes=shapes)
-    times = format_times(profile_session_run(sess, fetches, feed, 20))
+    profile = profile_session_run(sess, fetches, feed, 20)
+    times = format_profile(profile, machine_peaks(profile.threads))
     write_text(os.path.join(folder, "times.txt"), times)
+    write_trace(os.path.join(folder, "trace.json"), profile)
     draw_losses(losses, os.path.join(folder, "loss.svg"))
     plan = program.plan
     print(f"one training step: {len(program.executable.steps)} kernels in one native call, arena {plan.arena_bytes:,} bytes "

@@ -11,12 +11,15 @@ import difflib
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .graph import Graph, get_default_graph
 from .operation import Operation, Tensor
 from .program import Program
 from .script_runner import print_script_error, run_script
+
+if TYPE_CHECKING:
+    from .runtime.profile import Profile
 
 DESCRIPTION = "A compiler for static computation graphs: runs TensorFlow 1 scripts as native code, and shows how."
 SUBJECT = "a Python script, or the text of a program as `dump` writes it"
@@ -84,6 +87,9 @@ def make_parser() -> argparse.ArgumentParser:
     _add_subject(time)
     time.add_argument("--repeat", type=int, default=20, help="runs whose median counts (%(default)s)")
     time.add_argument("--rows", type=int, default=None, help="kernels shown, the longest first (all)")
+    time.add_argument("--schedules", action="store_true", help="show what was chosen for each kernel, and why")
+    time.add_argument("--trace", metavar="FILE", help="write the runs as a trace (JSON) that ui.perfetto.dev opens")
+    time.add_argument("--measure", action="store_true", help="measure the peaks of the machine anew (once a machine)")
     _add_shapes(time)
     time.set_defaults(command=time_command)
 
@@ -155,13 +161,22 @@ def dump_command(options: argparse.Namespace) -> int:
 
 
 def time_command(options: argparse.Namespace) -> int:
-    from .runtime.profile import format_times
+    from .runtime.peaks import machine_peaks
+    from .runtime.profile import format_profile
+    from .runtime.trace import write_trace
 
     if _is_script(options.subject):
-        steps = _time_script(options)
+        profile = _time_script(options)
     else:
-        steps = _time_program(_read_program(options.subject), options)
-    print(format_times(steps, options.rows))
+        profile = _time_program(_read_program(options.subject), options)
+    peaks = machine_peaks(profile.threads, options.measure)
+    print(format_profile(profile, peaks, options.rows, options.schedules))
+    if options.trace is None:
+        return 0
+    try:
+        print(f"trace: {write_trace(options.trace, profile)}")
+    except OSError as error:
+        raise CommandError(str(error)) from None
     return 0
 
 
@@ -294,7 +309,7 @@ def _find_stage(subject: Any, stage: str, shapes: dict[str, tuple[int, ...]]) ->
 # -- times
 
 
-def _time_script(options: argparse.Namespace) -> list[Any]:
+def _time_script(options: argparse.Namespace) -> Profile:
     from .runtime.profile import profile_session_run
 
     found: list[Any] = []
@@ -336,7 +351,7 @@ def plan_feeds(session: Any, feeds: Mapping[Any, Any]) -> list[Tensor]:
     return list(convert_feeds(session.graph, feeds))
 
 
-def _time_program(program: Program, options: argparse.Namespace) -> list[Any]:
+def _time_program(program: Program, options: argparse.Namespace) -> Profile:
     import numpy as np
 
     from .runtime.dump import fill_shapes

@@ -1,5 +1,6 @@
 """The command `graphc`: what it prints, writes and exits with."""
 
+import json
 import os
 import subprocess
 import sys
@@ -165,6 +166,17 @@ def test_time_of_the_training_step(script, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert " kernels, " in lines[0] and lines[1].split()[:2] == ["%", "us"]
     assert any("train.py:" in line for line in lines[2:])
+    assert [line.partition(":")[0] for line in lines[-4:]] == ["work", "arena", "share", "peaks"]
+
+
+def test_time_shows_schedules_and_writes_a_trace(script, capsys):
+    assert run("time", script, "--repeat", "2", "--schedules", "--trace", "trace.json") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == "trace: trace.json" and any(line.startswith(14 * " ") for line in lines)
+    events = json.loads(Path("trace.json").read_text())["traceEvents"]
+    assert sum(event["name"].startswith("run ") for event in events) == 2
+    assert run("time", script, "--repeat", "2", "--trace", "nowhere/trace.json") == 2
+    assert "nowhere" in capsys.readouterr().err
 
 
 def test_time_of_fetches_and_of_a_program(script, capsys):
