@@ -2,13 +2,14 @@
 
 A fetch needs an array that belongs to the caller: where it is a parameter, a constant, a view of one, or fetched twice, a
 copy is made. A new value of a variable can be written over the old one when every operation that reads the old one has run:
-the operations are ordered so that they come before, where their data allow it.
+the operations are ordered so that they come before, where their data allow it. What may fail comes before as well: a run that
+fails leaves all variables as they were.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +31,24 @@ def view_source(tensor: Tensor) -> Tensor:
     while tensor.operation.definition.name == "reshape" and tensor.operation.inputs:
         tensor = tensor.operation.inputs[0]
     return tensor
+
+
+CHECKED_KERNELS = ("gather", "scatter")  # they look at indices
+CHECKED_INTEGERS = ("floordiv", "floormod", "truncdiv", "truncmod", "pow")  # they look at divisors and exponents
+
+
+def may_fail(operation: Operation) -> bool:
+    """Whether an operation looks at its data while it runs and may end the run: at indices, at integer divisors."""
+    if operation.definition is FUSED:
+        return any(may_fail(inner) for inner in operation.attributes["body"].operations)
+    if operation.definition.name in CHECKED_INTEGERS:
+        return operation.output.dtype.is_integer and not _is_positive_constant(operation.inputs[1])
+    return operation.definition.kernel in CHECKED_KERNELS
+
+
+def _is_positive_constant(tensor: Tensor) -> bool:
+    operation = tensor.operation
+    return operation.definition.name == "constant" and bool((operation.attributes["value"].array > 0).all())
 
 
 def build_copy(tensor: Tensor) -> Operation:
@@ -62,7 +81,10 @@ def copy_shared_results(program: Program) -> Program:
 
 
 def order_for_updates(program: Program) -> Program:
-    """The operations in an order in which readers of a variable come before what computes its new value."""
+    """The operations in an order in which readers of a variable come before what computes its new value.
+
+    Where an operation may fail, all that write variables come as late as their data allow.
+    """
     old = {p.key: p.tensor for p in program.parameters if p.kind == VARIABLE}
     writers = {view_source(t).operation: key for key, t in program.updates if key in old}
     position = {op: i for i, op in enumerate(program.operations)}
@@ -78,15 +100,23 @@ def order_for_updates(program: Program) -> Program:
         writer = view_source(tensor).operation
         if key in old and writer in writers:
             late.setdefault(writer, set()).update(r for r in readers.get(old[key], []) if r is not writer)
-    order = _sort(program.operations, before, late)
+    last = set(writers) if any(map(may_fail, program.operations)) else set()
+    order = _sort(program.operations, before, late, last)
     return program if tuple(order) == program.operations else program.replace(operations=tuple(order))
 
 
 def _sort(
-    operations: Iterable[Operation], before: dict[Operation, set[Operation]], late: dict[Operation, set[Operation]]
+    operations: Sequence[Operation],
+    before: dict[Operation, set[Operation]],
+    late: dict[Operation, set[Operation]],
+    last: Collection[Operation],
 ) -> list[Operation]:
-    """A topological order close to the given one; `late` edges are dropped where they would close a cycle."""
-    position = {op: i for i, op in enumerate(operations)}
+    """A topological order close to the given one, but that operations in `last` come when no others can.
+
+    `late` edges are dropped where they would close a cycle.
+    """
+    listed = [op for op in operations if op not in last] + [op for op in operations if op in last]
+    position = {op: i for i, op in enumerate(listed)}
     waiting = {op: len(before[op] | late.get(op, set())) for op in position}
     followers: dict[Operation, list[Operation]] = {op: [] for op in position}
     for operation in position:
@@ -94,7 +124,6 @@ def _sort(
             followers[other].append(operation)
     ready = [position[op] for op, count in waiting.items() if not count]
     heapq.heapify(ready)
-    listed = list(position)
     done: set[Operation] = set()
     result: list[Operation] = []
     while len(result) < len(listed):

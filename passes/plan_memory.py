@@ -2,7 +2,8 @@
 
 Feeds, variables, results and constants have memory from outside. Everything else shares one arena: a tensor takes the lowest
 place that fits between the first and the last operation that need it, largest tensors first. An operation that only maps
-elements may write over an operand that nobody needs after it; so a variable's new value is written over the old one.
+elements may write over an operand that nobody needs after it; so a variable's new value is written over the old one, unless
+something may still fail: then it is copied at the end.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 
 from graphc.operation import Literal, Operation, Tensor
 from graphc.ops.fused import FUSED
-from graphc.passes.place_results import build_copy, view_source
+from graphc.passes.place_results import build_copy, may_fail, view_source
 from graphc.program import FEED, RUN, VARIABLE, Program
 
 ALIGNMENT = 64
@@ -121,11 +122,13 @@ class _Planner:
     def _place_updates(self) -> None:
         """New values of variables: over the old ones where no one reads those later, else by a copy at the end."""
         copies: list[Operation] = []
+        unsafe = self._find_unsafe_writers()
         parameters = {p.key: p.tensor for p in self.program.parameters if p.kind == VARIABLE}
         for key, tensor in self.program.updates:
             source = view_source(tensor)
             place = Place(VARIABLES, self._variable_number(key))
-            if source not in self.places and self._can_overwrite(parameters.get(key), source):
+            free = source not in self.places and source.operation not in unsafe
+            if free and self._can_overwrite(parameters.get(key), source):
                 self.places[source] = place
                 self.in_place.append(key)
                 continue
@@ -135,6 +138,12 @@ class _Planner:
         if copies:
             updates = self._redirect_updates(copies)
             self.program = self.program.replace(operations=(*self.program.operations, *copies), updates=updates)
+
+    def _find_unsafe_writers(self) -> set[Operation]:
+        """The operations during or after which the run may fail."""
+        operations = self.program.operations
+        last = max((index for index, operation in enumerate(operations) if may_fail(operation)), default=-1)
+        return set(operations[: last + 1])
 
     def _redirect_updates(self, copies: list[Operation]) -> tuple[tuple[str, Tensor], ...]:
         copied = {copy.inputs[0]: copy.output for copy in copies}
