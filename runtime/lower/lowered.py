@@ -16,10 +16,17 @@ class Temporary:
 
 
 @dataclass(frozen=True)
-class Argument:
-    """An operand of a kernel: a tensor or a temporary, from `offset` bytes on."""
+class Immediate:
+    """Bytes that are known when the program is compiled, but no part of the kernel, so that others may share it."""
 
-    source: Tensor | Temporary
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Argument:
+    """An operand of a kernel: a tensor, a temporary or bytes that are known, from `offset` bytes on."""
+
+    source: Tensor | Temporary | Immediate
     offset: int = 0
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import struct
+
 from graphc.dtypes import uint32
 from graphc.operation import Operation
 from graphc.ops.philox import KEY_STEPS, MULTIPLIERS, ROUNDS
@@ -9,24 +12,35 @@ from graphc.runtime.emit import vectors
 from graphc.runtime.emit.expressions import VectorScalars
 from graphc.runtime.emit.function import I32, I64, PTR, Function, Module, Operand, Value, constant
 from graphc.runtime.emit.vectors import TypedValue, typed
-from graphc.runtime.kernel import ENTRY, make_kernel
-from graphc.runtime.lower.lowered import LoweredStep, arguments_of
+from graphc.runtime.kernel import ENTRY, Kernel, make_kernel
+from graphc.runtime.lower.lowered import Argument, Immediate, LoweredStep, arguments_of
 from graphc.runtime.schedule.machine import Machine
 
 BLOCKS_A_CHUNK = 4096
+_WORD = (1 << 64) - 1
 
 
 def lower_random_bits(operation: Operation, machine: Machine, threads: int) -> list[LoweredStep]:
-    """One kernel: the key is derived from the run's, then every vector of block numbers gives four vectors of words."""
-    count = operation.output.type.elements
+    """One kernel, which operations of one size share: the seeds are an operand."""
+    graph_seed, op_seed = operation.attributes["seeds"]
+    kernel = _build_kernel(operation.output.type.elements, graph_seed is None, machine, threads)
+    seeds = Immediate(struct.pack("<QQ", (graph_seed or 0) & _WORD, op_seed & _WORD))
+    arguments = (*arguments_of(operation.inputs), Argument(seeds), *arguments_of(operation.outputs))
+    return [LoweredStep(kernel, arguments, operation.name)]
+
+
+@functools.lru_cache(maxsize=256)
+def _build_kernel(count: int, seeded_by_run: bool, machine: Machine, threads: int) -> Kernel:
+    """The key is derived from the run's and the seeds, then every vector of block numbers gives four vectors of words."""
     blocks, lanes = -(-count // 4), machine.lanes(32)
     chunks = max(1, min(4 * threads, blocks // BLOCKS_A_CHUNK)) if threads > 1 else 1
     module = Module()
     function = Function(module, ENTRY, [("operands", PTR), ("chunk", I64)])
     run_key = function.load(function.arguments[0], PTR)
-    out = function.load(function.offset(function.arguments[0], 1, PTR), PTR)
+    seeds = function.load(function.offset(function.arguments[0], 1, PTR), PTR)
+    out = function.load(function.offset(function.arguments[0], 2, PTR), PTR)
     emitter = _PhiloxEmitter(function, machine, lanes)
-    key = emitter.derive_key(run_key, *operation.attributes["seeds"])
+    key = emitter.derive_key(run_key if seeded_by_run else seeds, function.offset(seeds, 1, I64))
     run = emitter.words_of(function.load(function.offset(run_key, 1, I64), I64))
     pieces = -(-blocks // lanes)
     chunk = function.arguments[1]
@@ -45,8 +59,7 @@ def lower_random_bits(operation: Operation, machine: Machine, threads: int) -> l
 
     function.loop(first, after, 1, [], body)
     function.return_void()
-    kernel = make_kernel("random_bits", str(module), chunks=chunks, schedule=f"{lanes} blocks at once", bytes_moved=4 * count)
-    return [LoweredStep(kernel, arguments_of((*operation.inputs, *operation.outputs)), operation.name)]
+    return make_kernel("random_bits", str(module), chunks=chunks, schedule=f"{lanes} blocks at once", bytes_moved=4 * count)
 
 
 class _PhiloxEmitter:
@@ -61,10 +74,10 @@ class _PhiloxEmitter:
         high = function.cast("trunc", function.lshr(number, 32), I32)
         return typed(function.splat(low, self.lanes), uint32), typed(function.splat(high, self.lanes), uint32)
 
-    def derive_key(self, run_key: Value, graph_seed: int | None, op_seed: int) -> tuple[TypedValue, TypedValue]:
+    def derive_key(self, root: Value, op_seed: Value) -> tuple[TypedValue, TypedValue]:
+        """The key from the places of the number that all keys of a graph or a run begin with, and of the operation's own."""
         function = self.function
-        root = function.load(run_key, I64) if graph_seed is None else constant(graph_seed, I64)
-        mixed = function.bit_xor(self._splitmix(root), constant(op_seed, I64))
+        mixed = function.bit_xor(self._splitmix(function.load(root, I64)), function.load(op_seed, I64))
         return self.words_of(self._splitmix(mixed))
 
     def _splitmix(self, value: Value) -> Value:

@@ -37,6 +37,7 @@ from graphc.runtime.loops.nodes import (
     Store,
     variable,
 )  # fmt: skip
+from graphc.runtime.lower.pieces import Piece, find_pieces
 from graphc.runtime.lower.values import Scope, Values, flatten_index
 from graphc.scalars import issue_cost
 from graphc.shapes import count_elements
@@ -81,21 +82,37 @@ class _RegionLowering:
         return stage
 
     def lower(self) -> LoopNest:
-        names = [f"r{d}" if d in self.axes else f"i{d}" for d in range(len(self.domain))]
-        index = tuple(variable(n) if size > 1 else Index() for n, size in zip(names, self.domain))
+        buffers = [*self.inputs.values(), *self.outputs.values()]
+        cut, pieces = find_pieces(self.body, self.domain, self.axes)
+        loops: list[Statement] = []
+        for number, piece in enumerate(pieces):
+            loops += self._lower_piece(cut, piece, f"_{number}" if number else "")
+            buffers += self.kept.values()
+        for d in reversed(range(cut)):
+            if d not in self.axes:
+                loops = [Loop(f"i{d}", self.domain[d], tuple(loops))]
+        return LoopNest(self.name, tuple(dict.fromkeys(buffers)), tuple(loops), tuple(self.values.checks))
+
+    def _lower_piece(self, cut: int, piece: Piece, mark: str) -> tuple[Statement, ...]:
+        """The loops from dimension `cut` on, which takes the values of one piece."""
+        names = [f"r{d}" if d in self.axes else f"i{d}" + (mark if d >= cut else "") for d in range(len(self.domain))]
+        extents = [piece.size if d == cut else size for d, size in enumerate(self.domain)]
+        index = [variable(n) if size > 1 else Index() for n, size in zip(names, extents)]
+        if self.domain:
+            index[cut] = index[cut] + piece.start
+        self.values.ranges, self.values.stored = dict(zip(names, extents)), {}
         self._choose_kept()
         outer = Scope()
         last = max(self.stage.values(), default=0)
         for stage in range(last + 1):
-            self._lower_stage(stage, index, outer)
-        whole = [(t, b, self._kept_index(t, index)) for t, b in self.outputs.items() if not self._is_inner(t)]
+            self._lower_stage(stage, tuple(index), outer)
+        whole = [(t, b, self._kept_index(t, tuple(index))) for t, b in self.outputs.items() if not self._is_inner(t)]
         outer.statements += self._stores(whole, outer)
         statements = tuple(outer.statements)
-        for d in reversed(range(len(self.domain))):
+        for d in reversed(range(cut, len(self.domain))):
             if d not in self.axes:
-                statements = (Loop(names[d], self.domain[d], statements),)
-        buffers = (*self.inputs.values(), *self.outputs.values(), *self.kept.values())
-        return LoopNest(self.name, buffers, statements, tuple(self.values.checks))
+                statements = (Loop(names[d], extents[d], statements),)
+        return statements
 
     def _is_inner(self, tensor: Tensor) -> bool:
         """Whether a result has one element for each element of the domain, not one for each kept element."""

@@ -12,12 +12,13 @@ from typing import Any
 from graphc.operation import Literal, Operation, Tensor
 from graphc.program import Program
 from graphc.runtime.bounded_cache import BoundedCache
-from graphc.runtime.lower.lowered import Argument, LoweredStep, Temporary
+from graphc.runtime.lower.lowered import Argument, Immediate, LoweredStep, Temporary
 from graphc.runtime.schedule.machine import Machine
 
 KEPT = 1024
 
-_Pattern = tuple[tuple[LoweredStep, tuple[tuple[int | Temporary, int], ...]], ...]
+_Source = int | Temporary | Immediate
+_Pattern = tuple[tuple[LoweredStep, tuple[tuple[_Source, int], ...]], ...]
 _known: BoundedCache[_Pattern] = BoundedCache(KEPT)
 
 Lower = Callable[[Operation, Machine, int], list[LoweredStep]]
@@ -42,15 +43,13 @@ def lower_once(lower: Lower, operation: Operation, machine: Machine, threads: in
     return steps
 
 
-def _sources(step: LoweredStep, places: Mapping[Tensor, int]) -> tuple[tuple[int | Temporary, int], ...]:
-    return tuple(
-        (a.source if isinstance(a.source, Temporary) else places[a.source], a.offset) for a in step.arguments
-    )
+def _sources(step: LoweredStep, places: Mapping[Tensor, int]) -> tuple[tuple[_Source, int], ...]:
+    return tuple((places[a.source] if isinstance(a.source, Tensor) else a.source, a.offset) for a in step.arguments)
 
 
 def _place(
     step: LoweredStep,
-    sources: Sequence[tuple[int | Temporary, int]],
+    sources: Sequence[tuple[_Source, int]],
     operands: Sequence[Tensor],
     temporaries: dict[Temporary, Temporary],
     label: str,
@@ -61,7 +60,7 @@ def _place(
         if isinstance(source, Temporary):
             arguments.append(Argument(temporaries.setdefault(source, Temporary(source.nbytes)), offset))
         else:
-            arguments.append(Argument(operands[source], offset))
+            arguments.append(Argument(source if isinstance(source, Immediate) else operands[source], offset))
     return LoweredStep(step.kernel, tuple(arguments), label)
 
 

@@ -97,6 +97,7 @@ class Values:
     def __init__(self, inputs: Mapping[Tensor, Buffer], body: Program):
         self.inputs, self.body = inputs, body
         self.stored: dict[Tensor, tuple[Buffer, tuple[int, ...] | None]] = {}
+        self.ranges: dict[str, int] = {}  # extents of loop variables
         self.checks: list[str] = []
         self.names: list[str] = []
         self._codes: dict[Operation, int] = {}
@@ -162,6 +163,26 @@ class Values:
             operation.definition, tuple(operands), operation.attributes, code, guard if code is not None else None
         )
         return self._let(tensor, index, compute, scope, guard)
+
+    def find_bounds(self, index: Index) -> tuple[int, int] | None:
+        """The least and the greatest value of an index, or None where a term is not a loop variable of known extent."""
+        low = high = index.constant
+        for symbol, coefficient in index.terms:
+            if not isinstance(symbol, str) or symbol not in self.ranges:
+                return None
+            reach = coefficient * (self.ranges[symbol] - 1)
+            low, high = low + min(reach, 0), high + max(reach, 0)
+        return low, high
+
+    def decide(self, index: Index, size: int) -> bool | None:
+        """Whether 0 <= index < size for all (True) or none (False) of its values; None where that differs."""
+        bounds = self.find_bounds(index)
+        if bounds is None:
+            return None
+        low, high = bounds
+        if low >= 0 and high < size:
+            return True
+        return False if high < 0 or low >= size else None
 
     def _is_fixed(self, divisor: Operand, scope: Scope) -> bool:
         """Whether a divisor is the same in the whole inner loop: its inverse is then computed once, before."""
@@ -264,10 +285,15 @@ def _pad(values: Values, operation: Operation, index: Indices, scope: Scope, gua
     source = operation.inputs[0]
     paddings = operation.attributes["paddings"]
     moved = tuple(i - low for i, (low, _) in zip(index, paddings))
-    bounds = tuple((i, size) for i, size, pad in zip(moved, source.type.sizes, paddings) if tuple(pad) != (0, 0))
+    decided = [values.decide(i, size) for i, size in zip(moved, source.type.sizes)]
+    filler = Constant(operation.attributes["value"], source.dtype.compute)
+    if False in decided:
+        return filler
+    bounds = tuple((i, size) for i, size, known in zip(moved, source.type.sizes, decided) if not known)
+    if not bounds:
+        return values.element(source, moved, scope, guard)
     inside = Within((*(guard.bounds if guard else ()), *bounds))
     value = values.element(source, moved, scope, inside)
-    filler = Constant(operation.attributes["value"], source.dtype.compute)
     return _choose(values, Within(bounds), value, filler, operation.output.dtype, scope)
 
 
@@ -277,11 +303,15 @@ def _concat(values: Values, operation: Operation, index: Indices, scope: Scope, 
     for source in operation.inputs:
         size = source.type.sizes[axis]
         moved = tuple(i - start if d == axis else i for d, i in enumerate(index))
-        bounds = Within(((moved[axis], size),))
-        inside = Within((*(guard.bounds if guard else ()), *bounds.bounds))
-        value = values.element(source, moved, scope, inside)
-        chosen = value if chosen is None else _choose(values, bounds, value, chosen, operation.output.dtype, scope)
         start += size
+        decided = values.decide(moved[axis], size)
+        if decided:
+            return values.element(source, moved, scope, guard)
+        if decided is None:
+            bounds = Within(((moved[axis], size),))
+            inside = Within((*(guard.bounds if guard else ()), *bounds.bounds))
+            value = values.element(source, moved, scope, inside)
+            chosen = value if chosen is None else _choose(values, bounds, value, chosen, operation.output.dtype, scope)
     assert chosen is not None
     return chosen
 
