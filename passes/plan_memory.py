@@ -8,6 +8,7 @@ something may still fail: then it is copied at the end.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -70,9 +71,10 @@ class _Planner:
     def __init__(self, program: Program):
         self.program = program
         self.places: dict[Tensor, Place] = {}
-        self.variables: list[str] = []
-        self.in_place: list[str] = []
+        self.variables: dict[str, int] = {}
+        self.in_place: dict[str, None] = {}
         self.lifetimes: dict[Tensor, tuple[int, int]] = {}
+        self.positions = {operation: i for i, operation in enumerate(program.operations)}
 
     def plan(self) -> MemoryPlan:
         self._place_parameters()
@@ -102,9 +104,7 @@ class _Planner:
                 self.places[parameter.tensor] = Place(RUN_KEY)
 
     def _variable_number(self, key: str) -> int:
-        if key not in self.variables:
-            self.variables.append(key)
-        return self.variables.index(key)
+        return self.variables.setdefault(key, len(self.variables))
 
     def _place_constants(self) -> tuple[tuple[Literal, ...], tuple[int, ...], int]:
         offsets: dict[Literal, int] = {}
@@ -124,13 +124,14 @@ class _Planner:
         copies: list[Operation] = []
         unsafe = self._find_unsafe_writers()
         parameters = {p.key: p.tensor for p in self.program.parameters if p.kind == VARIABLE}
+        readers = self._find_last_readers(set(parameters.values()))
         for key, tensor in self.program.updates:
             source = view_source(tensor)
             place = Place(VARIABLES, self._variable_number(key))
             free = source not in self.places and source.operation not in unsafe
-            if free and self._can_overwrite(parameters.get(key), source):
+            if free and self._can_overwrite(parameters.get(key), source, readers):
                 self.places[source] = place
-                self.in_place.append(key)
+                self.in_place[key] = None
                 continue
             copy = build_copy(tensor)
             copies.append(copy)
@@ -149,19 +150,26 @@ class _Planner:
         copied = {copy.inputs[0]: copy.output for copy in copies}
         return tuple((key, t if key in self.in_place else copied[t]) for key, t in self.program.updates)
 
-    def _can_overwrite(self, old: Tensor | None, new: Tensor) -> bool:
+    def _find_last_readers(self, variables: set[Tensor]) -> dict[Tensor, Operation]:
+        """For each of these tensors the last operation that reads it, itself or by a view."""
+        readers: dict[Tensor, Operation] = {}
+        for operation in self.program.operations:
+            for tensor in operation.inputs:
+                source = view_source(tensor)
+                if source in variables:
+                    readers[source] = operation
+        return readers
+
+    def _can_overwrite(self, old: Tensor | None, new: Tensor, readers: Mapping[Tensor, Operation]) -> bool:
         """Whether everyone that reads the old value has run when the new one is written, and may be written over then."""
         if old is None:
             return True
-        if old.type != new.type:
+        if old.type != new.type or new.operation not in self.positions:
             return False
-        writer = new.operation
-        for operation in reversed(self.program.operations):
-            if operation is writer:
-                return all(view_source(t) is not old for t in operation.inputs) or may_overwrite(operation, old)
-            if any(view_source(t) is old for t in operation.inputs):
-                return False
-        return False
+        last = readers.get(old)
+        if last is None or self.positions[last] < self.positions[new.operation]:
+            return True
+        return last is new.operation and may_overwrite(last, old)
 
     def _find_lifetimes(self) -> None:
         last = len(self.program.operations)

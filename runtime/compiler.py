@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,7 +20,7 @@ from graphc.runtime.dump import StageList, record_compilation
 from graphc.runtime.executor import Executable, Operand, Step
 from graphc.runtime.jit.engine import load_kernels
 from graphc.runtime.kernel import Kernel
-from graphc.runtime.lower.lowered import Argument, LoweredStep, Temporary
+from graphc.runtime.lower.lowered import Argument, Immediate, LoweredStep, Temporary
 from graphc.runtime.lower.operation import lower_operation
 from graphc.runtime.memory import Buffer, allocate
 from graphc.runtime.native_backend import specialise_program
@@ -72,7 +74,7 @@ def compile_program(
     record = _make_record(program, compilation, layout)
     status = layout.status if layout.has_checks else None
     executable = Executable(record.steps, loaded, layout.slot_count, status, shared_pool(threads))
-    constants = _fill_constants(compilation.plan)
+    constants = _fill_constants(compilation.plan, layout)
     disabled = compilation.context.disabled
 
     def recompile() -> Compilation:
@@ -90,17 +92,30 @@ def _compile(
     program: Program, machine: Machine, threads: int, context: Context, seconds: dict[str, float] | None = None
 ) -> Compilation:
     clock = _Clock(seconds)
-    optimised = optimise(program, context)
-    clock.lap("optimise")
-    plan = plan_memory(optimised)
-    clock.lap("plan")
-    steps = [
-        (operation, step) for operation in plan.program.operations if not _is_free(operation)
-        for step in lower_operation(operation, machine, threads)
-    ]  # fmt: skip
+    with _collecting_later():
+        optimised = optimise(program, context)
+        clock.lap("optimise")
+        plan = plan_memory(optimised)
+        clock.lap("plan")
+        steps = [
+            (operation, step) for operation in plan.program.operations if not _is_free(operation)
+            for step in lower_operation(operation, machine, threads)
+        ]  # fmt: skip
     kernels = {step.kernel.name: step.kernel for _, step in steps}
     clock.lap("lower")
     return Compilation(context, plan, steps, kernels, clock.seconds)
+
+
+@contextmanager
+def _collecting_later() -> Iterator[None]:
+    """Keeps the garbage collector from walking a growing program again and again: a third of the time for a large one."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _make_record(program: Program, compilation: Compilation, layout: _Layout) -> CompiledRecord:
@@ -119,22 +134,26 @@ def _make_record(program: Program, compilation: Compilation, layout: _Layout) ->
         slot_count=layout.slot_count,
         status_slot=layout.status if layout.has_checks else -1,
         arena_bytes=layout.arena_bytes,
-        constant_bytes=plan.constant_bytes,
-        constants=tuple(_describe_constants(plan, held)),
+        constant_bytes=layout.constant_bytes,
+        constants=tuple(_describe_constants(plan, layout, held)),
         flops=sum(kernel.flops for kernel in kernels),
         bytes_moved=sum(kernel.bytes_moved for kernel in kernels),
     )
 
 
-def _describe_constants(plan: MemoryPlan, held: Collection[str]) -> Iterator[Constant]:
+def _describe_constants(plan: MemoryPlan, layout: _Layout, held: Collection[str]) -> Iterator[Constant]:
+    for immediate, offset in layout.immediates.items():
+        yield Constant(offset, len(immediate.data))
     for literal, offset in zip(plan.constants, plan.constant_offsets):
         named = literal.array.nbytes >= SHARED_FROM and literal.digest in held
         yield Constant(offset, literal.array.nbytes, literal.digest if named else "")
 
 
-def _fill_constants(plan: MemoryPlan) -> Buffer:
-    buffer = allocate(max(1, plan.constant_bytes))
+def _fill_constants(plan: MemoryPlan, layout: _Layout) -> Buffer:
+    buffer = allocate(max(1, layout.constant_bytes))
     memory = buffer.view(np.uint8)
+    for immediate, offset in layout.immediates.items():
+        memory[offset : offset + len(immediate.data)] = np.frombuffer(immediate.data, np.uint8)
     for literal, offset in zip(plan.constants, plan.constant_offsets):
         array = literal.array
         memory[offset : offset + array.nbytes] = np.frombuffer(array.tobytes(), np.uint8)
@@ -171,6 +190,7 @@ class _Layout:
         self.slot_count = fixed + 4
         self.has_checks = any(step.kernel.checks for _, step in steps)
         self.temporaries, self.arena_bytes = self._place_temporaries(steps)
+        self.immediates, self.constant_bytes = self._place_immediates(steps)
 
     def _place_temporaries(self, steps: Sequence[tuple[Operation, LoweredStep]]) -> tuple[dict[Temporary, int], int]:
         """Behind the planned part of the arena: what the steps of one operation need, and workspaces, which all share."""
@@ -189,6 +209,17 @@ class _Layout:
         self.workspaces = used
         return places, most
 
+    def _place_immediates(self, steps: Sequence[tuple[Operation, LoweredStep]]) -> tuple[dict[Immediate, int], int]:
+        """Behind the constants: what kernels read and nobody else."""
+        places: dict[Immediate, int] = {}
+        end = _aligned(self.plan.constant_bytes)
+        for _, step in steps:
+            for argument in step.arguments:
+                if isinstance(argument.source, Immediate) and argument.source not in places:
+                    places[argument.source] = end
+                    end += _aligned(len(argument.source.data))
+        return places, end
+
     def place(self, operation: Operation, step: LoweredStep) -> Step:
         kernel = step.kernel
         operands = [self._operand(argument) for argument in step.arguments]
@@ -202,6 +233,8 @@ class _Layout:
         source = argument.source
         if isinstance(source, Temporary):
             return Operand(self.first[ARENA], self.temporaries[source] + argument.offset)
+        if isinstance(source, Immediate):
+            return Operand(self.first[CONSTANTS], self.immediates[source] + argument.offset)
         place = self.plan.places[source]
         return Operand(self.first[place.space] + place.number, place.offset + argument.offset)
 
