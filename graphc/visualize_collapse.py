@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 
-from .visualize_model import PATH, Cluster, Drawing, Edge, Node
+from .visualize_kernels import close_kernels
+from .visualize_model import PATH, Cluster, Drawing, Node, merge_edges
 
 MOST_VISIBLE = 400  # boxes; graphviz takes seconds for as many, and minutes for a few times more
 LARGEST_SHARE = 0.25  # of the boxes that one scope may bring
@@ -19,49 +19,21 @@ def collapse(drawing: Drawing, limit: int = MOST_VISIBLE, expand: Collection[str
     """A drawing of at most about `limit` boxes; where it has more, of considerably fewer.
 
     Scopes are opened from the outside in, all of a level or none. In all but small drawings a scope that does nothing but
-    write variables (an optimizer's) is closed, with the variables that only it uses. Scopes named in `expand` ("a/b") are
-    opened with all that is around them, whatever the limit. Variables that one fused kernel alone reads are one box, and
-    so are the new values that it makes.
+    write variables (an optimizer's) is closed, with the variables that only it uses; in programs every fused kernel is.
+    Scopes named in `expand` ("a/b") are opened with all that is around them, whatever the limit.
     """
-    if len(drawing.nodes) > min(CALM, limit):
-        drawing = _join_state(drawing)
     wanted = {tuple(name.split("/")) for name in expand}
-    writing = _find_writing(drawing, wanted) if len(drawing.nodes) > min(CALM, limit) else set()
+    writing: set[PATH] = set()
+    if len(drawing.nodes) > min(CALM, limit):
+        has_kernels = any(cluster.kind == "fused" for cluster in drawing.clusters.values())
+        drawing = close_kernels(drawing, wanted)
+        writing = set() if has_kernels else _find_writing(drawing, wanted)
     if len(drawing.nodes) <= limit:
         opened = {path for path in drawing.clusters if not any(path[: len(closed)] == closed for closed in writing)}
         return _fold(drawing, opened) if writing else drawing
     most = max(1, int(limit * SHARE_OPENED))
     _cut_into_blocks(drawing, most)
     return _fold(drawing, _Choice(drawing, most, wanted, writing).choose())
-
-
-def _join_state(drawing: Drawing) -> Drawing:
-    """The drawing with variables joined that belong to one fused kernel, and with their new values joined."""
-    fused = {node.key: node.scope for node in drawing.nodes if node.scope and drawing.clusters[node.scope].kind == "fused"}
-    near: dict[str, set[PATH | None]] = {node.key: set() for node in drawing.nodes if node.kind in ("variable", "write")}
-    for edge in drawing.edges:
-        for key, other in ((edge.source, edge.target), (edge.target, edge.source)):
-            if key in near:
-                near[key].add(fused.get(other))
-    groups: dict[tuple[str, PATH], list[Node]] = {}
-    for node in drawing.nodes:
-        kernels = near.get(node.key, set())
-        kernel = next(iter(kernels)) if len(kernels) == 1 else None
-        if kernel is not None:
-            groups.setdefault((node.kind, kernel), []).append(node)
-    place = {node.key: node.key for node in drawing.nodes}
-    joined: dict[str, Node] = {}
-    for (kind, _), nodes in groups.items():
-        if len(nodes) > 1:
-            first = nodes[0]
-            place |= {node.key: first.key for node in nodes}
-            detail = f"{len(nodes)} variables" if kind == "variable" else f"{len(nodes)} new values"
-            tooltip = "\n".join(node.tooltip.partition("\n")[0] for node in nodes)
-            joined[first.key] = replace(
-                first, label=f"{first.label} …", detail=detail, tooltip=tooltip, count=sum(node.count for node in nodes)
-            )
-    kept = [joined.get(node.key, node) for node in drawing.nodes if place[node.key] == node.key]
-    return replace(drawing, nodes=kept, edges=_merge_edges(drawing.edges, place))
 
 
 def _find_writing(drawing: Drawing, wanted: Collection[PATH]) -> set[PATH]:
@@ -140,7 +112,7 @@ def _fold(drawing: Drawing, opened: Collection[PATH]) -> Drawing:
     result = Drawing(drawing.title, [node for node in drawing.nodes if node.key not in home])
     result.nodes += [_make_box(drawing.clusters[path], nodes) for path, nodes in boxes.items()]
     place = {node.key: _box_key(home[node.key]) if node.key in home else node.key for node in drawing.nodes}
-    result.edges = _merge_edges(drawing.edges, place)
+    result.edges = merge_edges(drawing.edges, place)
     result.clusters = {path: cluster for path, cluster in drawing.clusters.items() if path in open_}
     return result
 
@@ -171,16 +143,3 @@ def _make_box(cluster: Cluster, nodes: list[Node]) -> Node:
 
 def _box_key(path: PATH) -> str:
     return "scope " + "/".join(path).replace("\0", "#")
-
-
-def _merge_edges(edges: list[Edge], place: dict[str, str]) -> list[Edge]:
-    """The arrows between the boxes that are left; control edges only where nothing else connects two boxes."""
-    merged: dict[tuple[str, str, bool], Edge] = {}
-    for edge in edges:
-        source, target = place[edge.source], place[edge.target]
-        if source == target:
-            continue
-        kept = merged.setdefault((source, target, edge.control), Edge(source, target, 0, control=edge.control))
-        kept.count += edge.count
-        kept.types |= edge.types
-    return [e for (source, target, control), e in merged.items() if not control or (source, target, False) not in merged]

@@ -28,7 +28,7 @@ class Node:
     """A box with the two lines `label` and `detail`.
 
     `name` is the last part of the operation's name, `scope` the clusters that it lies in, `count` the number of operations
-    that it stands for.
+    that it stands for, `variable` the key of the variable of a program that it holds or gives a new value.
     """
 
     key: str
@@ -40,6 +40,7 @@ class Node:
     tooltip: str = ""
     gradient: bool = False
     count: int = 1
+    variable: str = ""
 
 
 @dataclass
@@ -99,7 +100,7 @@ def draw_graph(graph: Graph, title: str | None = None) -> Drawing:
     """All of a declared graph."""
     operations = graph.get_operations()
     builder = _Builder(title or f"graph of {len(operations)} operations")
-    builder.add_declared(operations)
+    builder.add_declared(operations, with_initialization=False)
     return builder.finish()
 
 
@@ -149,16 +150,21 @@ class _Builder:
 
     # -- boxes
 
-    def add_declared(self, operations: Sequence[Operation]) -> None:
+    def add_declared(self, operations: Sequence[Operation], with_initialization: bool = True) -> None:
+        """Operations of a graph; without initialisation no groups that only initialise variables."""
         variables = {operation.name: operation for operation in operations if operation.type == "variable"}
         owners = {operation: _find_owner(operation, variables) for operation in operations}
+        if not with_initialization:
+            operations = [op for op in operations if not _only_initializes(op, owners)]
         for operation in operations:
             if owners[operation] is None:
                 self.add_operation(operation)
-        for operation, owner in owners.items():
+        for operation in operations:
+            owner = owners[operation]
             if owner is not None:
                 self._absorb(operation, self.node_of[owner])
         self.connect(operations)
+        self._drop_unused_run_keys()
 
     def _absorb(self, operation: Operation, node: Node) -> None:
         self.node_of[operation] = node
@@ -209,6 +215,7 @@ class _Builder:
             node = self._add_node(leaf, kind, tuple(path))
             node.tooltip = f"{parameter.kind} {parameter.key}: {tensor.type}{_location_text(tensor.operation)}"
             node.detail = str(tensor.type)
+            node.variable = parameter.key if parameter.kind == VARIABLE else ""
             self.producer[tensor] = node
 
     def add_results(self, tensors: Iterable[Tensor]) -> None:
@@ -224,6 +231,7 @@ class _Builder:
     def add_updates(self, updates: Iterable[tuple[str, Tensor]]) -> None:
         for key, tensor in updates:
             node = self._add_node(key, "write", ())  # in its scope, it would stretch this over the whole picture
+            node.variable = key
             node.detail, node.tooltip = "new value", f"new value of the variable {key}: {tensor.type}"
             if tensor in self.producer:
                 self._add_edge(self.producer[tensor], node, tensor)
@@ -244,11 +252,20 @@ class _Builder:
             for index, tensor in enumerate(operation.inputs):
                 if index == 0 and target.kind == "write":
                     self._name_written(target, tensor)
+                elif target.kind == "variable" and tensor.operation.type == "run_key":
+                    pass  # a random initial value
+                elif operation.type == "gradient" and not _flows_into_gradient(operation, index):
+                    pass  # the box says itself by what it derives
                 elif tensor in self.producer:
                     self._add_edge(self.producer[tensor], target, tensor)
             for other in operation.control_inputs:
                 if other in self.node_of:
                     self._add_edge(self.node_of[other], target, None)
+
+    def _drop_unused_run_keys(self) -> None:
+        used = {key for source, target, _ in self.edges for key in (source, target)}
+        unused = {node.key for op, node in self.node_of.items() if op.type == "run_key" and node.key not in used}
+        self.drawing.nodes = [node for node in self.drawing.nodes if node.key not in unused]
 
     def _name_written(self, node: Node, variable: Tensor) -> None:
         """Writes name their variable; an arrow from it would cross the whole picture."""
@@ -294,6 +311,12 @@ def _find_owner(operation: Operation, variables: Mapping[str, Operation]) -> Ope
     return None
 
 
+def _only_initializes(operation: Operation, owners: Mapping[Operation, Operation | None]) -> bool:
+    """Whether an operation does nothing but wait for initial values of variables."""
+    waits = operation.control_inputs
+    return operation.type == "no_op" and bool(waits) and all(owners.get(other) is not None for other in waits)
+
+
 def _lift_slots(drawing: Drawing) -> None:
     """Puts variables that are named below another one (an optimizer's) beside it instead of into a frame around both."""
     variables = {(*node.scope, node.name) for node in drawing.nodes if node.kind == "variable"}
@@ -337,7 +360,24 @@ def _label_operation(operation: Operation, name: str) -> tuple[str, str]:
         return (f"[{summarize_first(array, 3)}]" if array.ndim == 1 and array.size <= 4 else str(operation.output.type)), name
     if node_kind(operation) in ("variable", "placeholder"):
         return name, str(operation.output.type)
+    if operation.type == "gradient":
+        return "gradient", _describe_gradient(operation)
     return operation.type, "" if name.lower() == operation.type.lower() else name
+
+
+def _flows_into_gradient(operation: Operation, index: int) -> bool:
+    """Whether an input of a `gradient` operation is a derived tensor or its weight, not what it is derived by."""
+    attributes = operation.attributes
+    sources_end = attributes["ys"] + sum(attributes["groups"])
+    return index < attributes["ys"] or sources_end <= index < len(operation.inputs) - attributes["stops"]
+
+
+def _describe_gradient(operation: Operation) -> str:
+    """What is derived, and by what: a name or how many."""
+    ys, count = operation.inputs[: operation.attributes["ys"]], len(operation.attributes["groups"])
+    first = operation.inputs[len(ys)].operation.name if count else ""
+    by = f"by {first}" if count == 1 else f"by {count} tensors"
+    return f"of {ys[0].operation.name} {by}" if len(ys) == 1 else by
 
 
 def _scalar_text(operation: Operation) -> str | None:
@@ -384,3 +424,16 @@ def find_elements(fetches: Any) -> list[Tensor | Operation]:
     if isinstance(fetches, (list, tuple)):
         return [element for item in fetches for element in find_elements(item)]
     raise TypeError(f"{fetches!r} is no graph, program, tensor or operation")
+
+
+def merge_edges(edges: Iterable[Edge], place: Mapping[str, str]) -> list[Edge]:
+    """The arrows between the boxes that are left; control edges only where nothing else connects two boxes."""
+    merged: dict[tuple[str, str, bool], Edge] = {}
+    for edge in edges:
+        source, target = place[edge.source], place[edge.target]
+        if source == target:
+            continue
+        kept = merged.setdefault((source, target, edge.control), Edge(source, target, 0, control=edge.control))
+        kept.count += edge.count
+        kept.types |= edge.types
+    return [e for (source, target, control), e in merged.items() if not control or (source, target, False) not in merged]

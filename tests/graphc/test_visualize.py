@@ -12,7 +12,7 @@ import graphc as tf
 from graphc.operation import apply
 from graphc.ops.constants import PLACEHOLDER
 from graphc.ops.fused import FUSED
-from graphc.program import FEED, VARIABLE, Parameter, Program, build_program
+from graphc.program import FEED, Parameter, Program, build_program
 from graphc.visualize import make_drawing, render, render_svg, to_networkx
 from graphc.visualize_dot import STYLES, build_source
 from graphc.visualize_layout import arrange_rows, fit_ascending
@@ -135,29 +135,28 @@ def test_a_fused_kernel_is_a_cluster_of_its_operations():
     assert source.count("subgraph") == 1 and 'label="net: fused loops"' in source
 
 
-def test_variables_of_one_kernel_are_joined_in_large_drawings():
-    variables = [tf.Variable(np.ones(4, np.float32), name=f"slot_{i}") for i in range(3)]
-    y = tf.negative(tf.placeholder(tf.float32, [4], name="x"))
-    program = make_program_of_one_kernel([y, *(v.op.outputs[0] for v in variables)], variables, y.op)
-    assert sum(node.kind == "variable" for node in make_drawing(program).nodes) == 3
-    drawing = make_drawing(program, limit=8)
-    (joined,) = [node for node in drawing.nodes if node.kind == "variable"]
-    assert (joined.label, joined.detail) == ("slot_0 …", "3 variables") and "slot_2" in joined.tooltip
-    (written,) = [node for node in drawing.nodes if node.kind == "write"]
-    assert written.detail == "3 new values"
+def test_what_only_initializes_is_not_drawn(graph):
+    x = tf.placeholder(tf.float32, [None, 4], name="x")
+    w = tf.get_variable("w", [4, 2])
+    y = tf.nn.dropout(tf.matmul(x, w), 0.5)
+    init = tf.global_variables_initializer()
+    drawing = make_drawing(graph)
+    assert not any(node.name == "init" for node in drawing.nodes)
+    assert [e.target for e in drawing.edges if e.source == find(drawing, "run_key").key] != [find(drawing, "w").key]
+    assert any(node.name == "init" for node in make_drawing([init, y]).nodes)
 
 
-def make_program_of_one_kernel(inputs, variables, first):
-    inner = tf.Graph()
-    with inner.as_default():
-        places = [apply(PLACEHOLDER, [], "a", dtype=tf.float32, shape=(4,)) for _ in inputs]
-        results = [place + places[0] for place in places[1:]]
-    operations = tuple(op for op in inner.get_operations() if op.type != "placeholder")
-    body = Program("body", tuple(Parameter(t, FEED, str(i)) for i, t in enumerate(places)), operations, tuple(results))
-    outputs = apply(FUSED, inputs, "update", body=body, region="loops")
-    parameters = (Parameter(first.inputs[0], FEED, "x:0"), *(Parameter(v.op.outputs[0], VARIABLE, v.key) for v in variables))
-    updates = tuple((variable.key, tensor) for variable, tensor in zip(variables, outputs))
-    return Program("main", parameters, (first, outputs[0].op), (), updates)
+def test_a_gradient_says_what_it_derives(graph):
+    x, w, y = build_layer()
+    tf.gradients(tf.reduce_sum(y, name="loss"), w)
+    tf.gradients(y, [x, w], grad_ys=tf.negative(y, name="weight"), name="weighted")
+    drawing = make_drawing(graph)
+    details = [node.detail for node in drawing.nodes if node.kind == "gradient"]
+    assert details == ["of loss by dense/w", "of squared by 2 tensors"]
+    into = {(e.source, e.target) for e in drawing.edges}
+    first, second = (node.key for node in drawing.nodes if node.kind == "gradient")
+    assert (find(drawing, "w").key, first) not in into and (find(drawing, "loss").key, first) in into
+    assert (find(drawing, "weight").key, second) in into
 
 
 def test_the_gradient_part_is_told_apart(graph):
