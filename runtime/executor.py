@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from graphc.runtime.emit.function import I32, I64, PTR, Module, Value
-from graphc.runtime.jit.engine import LoadedKernels, load_routines
+from graphc.runtime.jit.engine import LoadedKernels, load_own_routines
 from graphc.runtime.jit.routine import Routine
 from graphc.runtime.kernel import MAXIMUM_CHUNKS
 from graphc.runtime.threads.pool import Pool, shared_pool
@@ -175,10 +175,14 @@ def _table(rows: Iterable[tuple[int, ...]]) -> ctypes.Array[ctypes.c_int64]:
 @functools.cache
 def walk_routines() -> dict[str, int]:
     """Addresses of `walk(program, slots)` and `timed_walk(program, slots, times)`, for native callers."""
+    return load_own_routines("walk", _walk_module)
+
+
+def _walk_module() -> str:
     module = Module()
     _emit_walk(module, "walk", timed=False)
     _emit_walk(module, "timed_walk", timed=True)
-    return load_routines(str(module))
+    return str(module)
 
 
 @functools.cache

@@ -14,7 +14,7 @@ from typing import Any
 
 from graphc.runtime.calls.lock_code import lock_module
 from graphc.runtime.calls.records import LockRecord
-from graphc.runtime.jit.engine import load_routines
+from graphc.runtime.jit.engine import load_own_routines
 
 _PAUSE_SECONDS = 50e-6
 
@@ -78,7 +78,7 @@ if hasattr(os, "register_at_fork"):
 
 @functools.cache
 def _routines() -> dict[str, Any]:
-    addresses = load_routines(lock_module())
+    addresses = load_own_routines("lock", lock_module)
     pointer, flag = ctypes.c_void_p, ctypes.c_int32
     return {
         "try_enter": ctypes.PYFUNCTYPE(flag, pointer, flag)(addresses["try_enter"]),

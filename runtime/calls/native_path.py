@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphc.runtime.calls.entries_code import call_path_module
 from graphc.runtime.calls.feeds_code import BEHAVED, TYPE_AT
 from graphc.runtime.calls.objects import find_symbols
 from graphc.runtime.calls.records import OBJECT_HEAD, ArrayHead, DtypeHead, RecyclerRecord
-from graphc.runtime.jit.engine import load_routines
+from graphc.runtime.jit.engine import load_own_routines
 from graphc.runtime.memory import guarded_side, keep_for_ever
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ class NativePath:
         self.recycler = RecyclerRecord(limit=_retained_limit())
         keep_for_ever(self.recycler)
         symbols = {**symbols, "recycler": ctypes.addressof(self.recycler)}
-        addresses = load_routines(call_path_module(), symbols)
+        addresses = load_own_routines("call path", _call_path_module, symbols)
         self._call = _definition("graphc_callable", addresses["call_entry"], _FAST_CALL, "($self, /, *feeds)")
         self._strict = _definition("graphc_call", addresses["strict_entry"], _FAST_CALL, "($self, /, *feeds)")
         self._run = _definition("run", addresses["run_entry"], _FAST_CALL | _KEYWORDS, "($self, fetches, feed_dict=None)")
@@ -63,6 +62,12 @@ class NativePath:
     def _builtin(self, definition: _MethodDefinition, record: int, slow: Callable[..., Any], owner: object) -> Any:
         capsule = self._new_capsule(record, None, None)
         return self._new_function(ctypes.addressof(definition), (capsule, slow, owner), None)
+
+
+def _call_path_module() -> str:
+    from graphc.runtime.calls.entries_code import call_path_module  # late: as a rule its code lies on disk
+
+    return call_path_module()
 
 
 def native_path() -> NativePath | None:

@@ -234,7 +234,7 @@ def _load_stored(stored: dict[str, bytes]) -> dict[str, CodeBlock]:
 
 @functools.cache
 def _conversions() -> dict[str, int]:
-    return load_routines(conversion_module())
+    return load_own_routines("conversions", conversion_module)
 
 
 def _memory_key(name: str, digest: str, machine: Machine) -> _Key:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 
 from graphc.runtime.emit.function import I64, PTR, Module
-from graphc.runtime.jit.engine import load_routines
+from graphc.runtime.jit.engine import load_own_routines
 from graphc.runtime.jit.routine import Routine
 from graphc.runtime.memory import keep_for_ever
 from graphc.runtime.schedule.topology import available_cores
@@ -105,7 +105,11 @@ def _aligned_state() -> PoolState:
 
 @functools.cache
 def _routines() -> dict[str, int]:
-    return load_routines(pool_module(platform.machine()) if _is_supported() else _serial_module())
+    return load_own_routines("pool", _pool_module)
+
+
+def _pool_module() -> str:
+    return pool_module(platform.machine()) if _is_supported() else _serial_module()
 
 
 @functools.cache

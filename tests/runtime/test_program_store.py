@@ -203,3 +203,16 @@ def test_records_come_back_from_bytes():
 def test_other_bytes_are_no_records(data):
     with pytest.raises(ValueError):
         record_from_bytes(data)
+
+
+def test_random_operations_of_one_size_share_a_kernel(plain):
+    with tf.Graph().as_default():
+        draws = [tf.random_uniform([50, 7], seed=seed) for seed in range(3)]
+        unseeded = [tf.random_uniform([50, 7]) for _ in range(2)]
+        y = tf.stack([*draws, *unseeded])
+    first, second = compile_twice(y)
+    names = [step.kernel for step in first.executable.steps if step.kernel.startswith("random_bits")]
+    assert len(names) == 5 and len(set(names)) <= 2
+    values = run_alone(first)
+    np.testing.assert_array_equal(values, run_alone(second))
+    assert len({value.tobytes() for value in values}) == 5
