@@ -158,8 +158,15 @@ _NUMPY["string"] = np.dtype(object)
 _BY_TYPE: dict[Any, DType] = {float: float32, int: int32, bool: bool_, str: string, bytes: string, complex: complex128}
 
 
+_BY_NUMBER = dict(enumerate((
+    float32, float64, int32, uint8, int16, int8, string, complex64, int64, bool_, None, None, None, bfloat16, None, None,
+    uint16, complex128, float16, None, None, uint32, uint64,
+), start=1))  # fmt: skip
+"""TensorFlow's numbers of types; a reference to a variable has 100 more."""
+
+
 def as_dtype(value: Any) -> DType:
-    """The DType of a DType, NumPy type, name or Python type.
+    """The DType of a DType, NumPy type, name, Python type or number of TensorFlow's.
 
     Raises TypeError where there is none.
     """
@@ -169,6 +176,8 @@ def as_dtype(value: Any) -> DType:
         found = _BY_TYPE.get(value)
     except TypeError:
         found = None
+    if found is None and type(value) is int:
+        found = _BY_NUMBER.get(value % 100)
     if found is not None:
         return found
     if isinstance(value, str):

@@ -112,9 +112,11 @@ class Graph:
         return len(self._operations)
 
     def get_operation_by_name(self, name: str) -> Operation:
-        """Raises KeyError where there is no operation of that name."""
+        """Raises KeyError where there is no operation of that name, ValueError for the name of a tensor."""
         if not isinstance(name, str):
             raise TypeError(f"Operation names are strings, not {name!r}")
+        if ":" in name:
+            raise ValueError(f"The name {name!r} appears to refer to a Tensor, not an Operation.")
         found = self._by_name.get(name)
         if found is None:
             raise KeyError(f"The name {name!r} refers to an Operation not in the graph.")
@@ -152,6 +154,16 @@ class Graph:
         if isinstance(value, str):
             return self.get_tensor_by_name(value) if ":" in value else self.get_operation_by_name(value)
         raise TypeError(f"Can not convert a {type(value).__name__} into a Tensor or Operation.")
+
+    def is_feedable(self, tensor: Any) -> bool:
+        """Whether a tensor may be fed: all of the graph but the key of the run."""
+        element = self.as_graph_element(tensor)
+        return isinstance(element, Tensor) and element.operation.definition.name != "run_key"
+
+    def is_fetchable(self, tensor_or_op: Any) -> bool:
+        """Whether something may be fetched: all of the graph."""
+        self.as_graph_element(tensor_or_op)
+        return True
 
     # -- scopes
 

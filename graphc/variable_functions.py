@@ -13,6 +13,7 @@ from .graph import get_default_graph
 from .operation import OpDef, Operation, Tensor, TensorType, apply, define
 from .ops.constants import convert_to_tensor
 from .ops.grouping import group
+from .ops.rules import is_tensor
 from .ops.state import ASSIGN, IS_INITIALIZED
 from .scopes import name_scope
 from .variables import Variable
@@ -22,8 +23,8 @@ def assign(ref: Variable, value: Any, validate_shape: bool | None = None, use_lo
            name: str | None = None) -> Tensor:  # fmt: skip
     """Sets a variable to `value`; gives the new value."""
     check = ref.validate_shape if validate_shape is None else validate_shape
-    storage = ref._as_graph_element()
-    return apply(ASSIGN, [storage, convert_to_tensor(value, ref.dtype)], name or "Assign", validate_shape=check)
+    given = convert_to_tensor(value, None if is_tensor(value) else ref.dtype)
+    return apply(ASSIGN, [ref._as_graph_element(), given], name or "Assign", validate_shape=check)
 
 
 def assign_add(ref: Variable, value: Any, use_locking: bool | None = None, name: str | None = None) -> Tensor:

@@ -13,6 +13,7 @@ from .operation import DEFAULT_SESSIONS, Operation, Tensor, apply
 from .operators import Operand
 from .ops import scatter_updates
 from .ops.constants import convert_to_tensor
+from .ops.rules import is_tensor
 from .ops.state import ASSIGN, ASSIGN_ADD, ASSIGN_SUB, INITIALIZED_VALUE, READ, VARIABLE
 from .scopes import graph_of, init_scope, name_scope
 from .shapes import TensorShape, as_shape
@@ -198,7 +199,7 @@ class Variable(Operand):
         return scatter_updates.scatter_nd_sub(self, indices, updates, name=name)
 
     def _operand(self, value: Any) -> Tensor:
-        return convert_to_tensor(value, self.dtype)
+        return convert_to_tensor(value, None if is_tensor(value) else self.dtype)
 
     def load(self, value: Any, session: Any = None) -> None:
         """Sets the value in `session` or the default session, outside the graph. Raises ValueError without one."""

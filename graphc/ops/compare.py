@@ -150,11 +150,11 @@ def where(condition: Any, x: Any = None, y: Any = None, name: str | None = None)
     one row an element in the order of memory; how many there are is known when it runs. Raises ValueError where one of x and y
     is given.
     """
-    mask = convert_to_tensor(condition, dtype=None if is_tensor(condition) else bool_)
     if x is None and y is None:
         from .data_dependent import true_indices
 
-        return true_indices(mask, name)
+        return true_indices(convert_to_tensor(condition), name)
+    mask = convert_to_tensor(condition, dtype=None if is_tensor(condition) else bool_)
     if x is None or y is None:
         raise ValueError("x and y must both be non-None or both be None.")
     a, b = convert_operands(x, y)

@@ -132,7 +132,11 @@ def _public(definition: OpDef, default_name: str, doc: str) -> Callable[..., Ten
     ) -> Tensor:  # fmt: skip
         tensor = convert_to_tensor(input_tensor)
         axes = _axes_argument(tensor, axis, reduction_indices)
-        return apply(definition, [tensor], name or default_name, axes=axes, keepdims=_keep(keepdims, keep_dims))
+        keep = _keep(keepdims, keep_dims)
+        result = apply(definition, [tensor], name or default_name, axes=axes, keepdims=keep)
+        if axis is None and reduction_indices is None and not keep:
+            result.set_shape([])  # of all axes, however many there are
+        return result
 
     function.__name__ = function.__qualname__ = definition.name
     function.__doc__ = doc + (

@@ -124,7 +124,7 @@ def test_assignments_that_do_not_fit():
     variable = Variable([1.0, 2.0], name="w")
     with pytest.raises(ShapeError, match=r"the variable has shape \[2\], the value \[3\]"):
         variable.assign([1.0, 2.0, 3.0])
-    with pytest.raises(ValueError, match="int32"):
+    with pytest.raises(DTypeError, match="the variable holds float32"):
         variable.assign(constant([1, 2]))
     with pytest.raises((DTypeError, TypeError), match="float32"):
         variable.assign("text")
@@ -222,3 +222,9 @@ def test_scattered_writes():
         for write in writes:
             session.run(write)
         np.testing.assert_array_equal(session.run(variable), [[3, 4], [7, 4], [1, 2]])
+
+
+@pytest.mark.parametrize("write", [assign, assign_add, assign_sub, Variable.assign, Variable.assign_add])
+def test_tensor_of_another_type_cannot_be_assigned(write):
+    with pytest.raises(DTypeError, match="the variable holds float32, the value is int32"):
+        write(Variable(1.0), constant(1))
