@@ -20,7 +20,7 @@ from graphc.runtime.schedule.machine import Machine
 
 LARGEST_RECORD = 32 << 20  # bytes; programs with more constants of their own making are not kept
 
-_OPTIONS = ("GRAPHC_SCHEDULE", "GRAPHC_DISABLE")
+_OPTIONS = ("GRAPHC_SCHEDULE", "GRAPHC_DISABLE", "GRAPHC_MATMUL_PRECISION")
 
 
 def program_key(program: Program, machine: Machine, threads: int) -> str | None:
