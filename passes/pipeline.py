@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from graphc.passes.base import Context, Pass
 from graphc.passes.canonicalize import Canonicalize
+from graphc.passes.choose_layout import ChooseLayout
 from graphc.passes.eliminate_common_subexpressions import EliminateCommonSubexpressions
 from graphc.passes.eliminate_dead_code import EliminateDeadCode
 from graphc.passes.expand_composites import ExpandComposites
@@ -25,6 +26,7 @@ PASSES: tuple[Pass, ...] = (
     EliminateDeadCode(),
     FoldConstants(),
     Canonicalize(),
+    ChooseLayout(),
     SplitReductions(),
     FoldConstants(),
     EliminateCommonSubexpressions(),
