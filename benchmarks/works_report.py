@@ -79,8 +79,8 @@ def facts_table(results: Results, facts: Mapping[str, Any]) -> str:
     peaks = facts["peaks"]
     rows = [["work", "kernels", "arena kB", "intermediates kB", "GFLOP/s", "% of peak", "GB/s", "% of memory"]]
     for work, found in facts["works"].items():
-        time = results[work][OURS].microseconds if work in results and OURS in results[work] else None
-        if time is None:
+        time = results[work][OURS].undisturbed if work in results and OURS in results[work] else None
+        if not time:
             continue
         operations, moved = found["flops"] / time / 1e3, found["unavoidable"] / time / 1e3
         rows.append([
@@ -90,7 +90,8 @@ def facts_table(results: Results, facts: Mapping[str, Any]) -> str:
         ])  # fmt: skip
     explanation = (
         f"peaks: {peaks['gflops']:.0f} GFLOP/s of fused multiply-adds, {peaks['gbytes']:.1f} GB/s of memory\n"
-        "GFLOP/s counts matrix products and convolutions; GB/s what comes in, goes out and changes, which may lie in caches"
+        "GFLOP/s counts matrix products and convolutions; GB/s what comes in, goes out and changes, which may lie in caches;\n"
+        "both of undisturbed steps"
     )
     return f"{format_table(rows)}\n{explanation}"
 
