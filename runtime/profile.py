@@ -29,7 +29,7 @@ REPETITIONS = 20
 
 @dataclass(frozen=True)
 class StepTime:
-    """One step of a program: what it computes, how, and the median of its times, in microseconds.
+    """One step of a program: what it computes, how, and the median and the best of its times, in microseconds.
 
     `flops` are those of products in contractions and convolutions; other kernels give 0. `bytes_moved` counts every
     operand once. `schedule` is what was chosen for the kernel and why.
@@ -45,6 +45,7 @@ class StepTime:
     bytes_moved: int
     schedule: str
     microseconds: float
+    best: float
 
     @property
     def line(self) -> str:
@@ -68,8 +69,13 @@ class Profile:
 
     @property
     def microseconds(self) -> float:
-        """The steps together."""
+        """The medians of all steps together."""
         return math.fsum(step.microseconds for step in self.steps)
+
+    @property
+    def best(self) -> float:
+        """Microseconds of all steps together, each in its best run."""
+        return math.fsum(step.best for step in self.steps)
 
 
 @dataclass(frozen=True)
@@ -103,17 +109,17 @@ def profile_session_run(session: Session, fetches: Any, feed_dict: Any = None, r
 def profile_program(
     program: NativeProgram, feeds: Sequence[np.ndarray], store: VariableStore, run_key: np.ndarray, repeat: int = REPETITIONS
 ) -> Profile:
-    """The steps of a compiled program with the medians of their times over `repeat` runs, after one that is not counted."""
+    """The steps of a compiled program with their times over `repeat` runs, after one that is not counted."""
     program.profile(feeds, store, run_key)
     moments = np.array([program.profile(feeds, store, run_key) for _ in range(max(1, repeat))], np.int64)
-    medians = np.median(np.diff(moments), axis=0) / 1e3
+    times = np.diff(moments) / 1e3
     threads = program.executable.pool.threads
     steps = []
-    for number, ((operation, step), median) in enumerate(zip(program.compilation.steps, medians, strict=True)):
+    for number, ((operation, step), taken) in enumerate(zip(program.compilation.steps, times.T, strict=True)):
         kernel = step.kernel
         steps.append(StepTime(
             number, operation, step.label or operation.name, kernel.family, kernel.chunks, kernel.chunks > 1 and threads > 1,
-            kernel.flops, kernel.bytes_moved, kernel.schedule, float(median),
+            kernel.flops, kernel.bytes_moved, kernel.schedule, float(np.median(taken)), float(taken.min()),
         ))  # fmt: skip
     plan = program.plan
     return Profile(plan.program.name, tuple(steps), moments, threads, program.arena_bytes, plan.intermediate_bytes)
@@ -122,13 +128,14 @@ def profile_program(
 def limit_of(step: StepTime, peaks: Peaks) -> Limit:
     """The roofline: a kernel takes at least the time of its floating-point work, and that of its bytes.
 
-    Both at the peaks of all threads together; float64 at half the rate of float32. Products in bfloat16 may be faster. A
-    kernel that took less than the time of its bytes found them in caches: memory is no limit to it.
+    Both at the peaks of all threads together, which are those of the best runs too; float64 at half the rate of float32.
+    Products in bfloat16 may be faster. A kernel that took less than the time of its bytes found them in caches: memory is
+    no limit to it.
     """
     is_double = any(tensor.dtype.name == "float64" for tensor in step.operation.outputs)
     working = step.flops / peaks.all.gflops / 1e3 * (2 if is_double else 1)
     moving = step.bytes_moved / peaks.all.memory / 1e3
-    if working < moving <= step.microseconds:
+    if working < moving <= step.best:
         return Limit(moving, MEMORY)
     if working:
         return Limit(working, FMA)
@@ -138,15 +145,16 @@ def limit_of(step: StepTime, peaks: Peaks) -> Limit:
 def format_profile(profile: Profile, peaks: Peaks | None = None, most: int | None = None, schedules: bool = False) -> str:
     """A table of the steps, the longest first, with the user's lines, and totals below.
 
+    Percentages are those of the medians; rates and shares those of each kernel's best run, which nothing disturbed.
     `peaks` adds the share of what bounds each kernel, `most` cuts the table after so many rows, `schedules` puts what was
     chosen for each kernel under its row.
     """
     chosen = sorted(profile.steps, key=lambda step: -step.microseconds)[:most]
     share = ["of peak"] if peaks is not None else []
-    rows: list[tuple[str, ...]] = [("%", "us", "GFLOP/s", "GB/s", *share, "chunks", "kernel", "operation", "line")]
+    rows: list[tuple[str, ...]] = [("%", "us", "best", "GFLOP/s", "GB/s", *share, "chunks", "kernel", "operation", "line")]
     rows += [_row(step, profile.microseconds, peaks) for step in chosen]
-    head, *lines = format_table(rows, right=set(range(len(share) + 5))).split("\n")
-    text = [f"{len(profile.steps)} kernels, {profile.microseconds:.1f} us", head]
+    head, *lines = format_table(rows, right=set(range(len(share) + 6))).split("\n")
+    text = [f"{len(profile.steps)} kernels, {profile.microseconds:.1f} us, each at its best {profile.best:.1f} us", head]
     for step, line in zip(chosen, lines):
         text.append(line)
         if schedules:
@@ -161,8 +169,8 @@ INDENT = 14 * " "
 
 def _row(step: StepTime, total: float, peaks: Peaks | None) -> tuple[str, ...]:
     return (
-        f"{100 * step.microseconds / total:.1f}" if total else "0.0", f"{step.microseconds:.2f}",
-        _rate(step.flops, step.microseconds), _rate(step.bytes_moved, step.microseconds),
+        f"{100 * step.microseconds / total:.1f}" if total else "0.0", f"{step.microseconds:.2f}", f"{step.best:.2f}",
+        _rate(step.flops, step.best), _rate(step.bytes_moved, step.best),
         *([_share(step, peaks)] if peaks is not None else []), str(step.chunks), step.family, step.label, step.line,
     )  # fmt: skip
 
@@ -173,12 +181,12 @@ def _rate(amount: float, microseconds: float) -> str:
 
 def _share(step: StepTime, peaks: Peaks) -> str:
     limit = limit_of(step, peaks)
-    share = 100 * limit.microseconds / step.microseconds if step.microseconds else 0
+    share = 100 * limit.microseconds / step.best if step.best else 0
     return f"{share:.0f}% {limit.bound}" if limit.bound in (FMA, MEMORY) else limit.bound
 
 
 def _totals(profile: Profile, peaks: Peaks | None) -> list[str]:
-    time = profile.microseconds
+    time = profile.best
     flops, moved = (sum(getattr(step, name) for step in profile.steps) for name in ("flops", "bytes_moved"))
     lines = [
         f"work:  {flops / 1e6:,.2f} MFLOP ({_rate(flops, time) or 0} GFLOP/s), "

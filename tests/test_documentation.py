@@ -1,6 +1,7 @@
 """The documentation shows what is: its scripts run, its programs are what `dump` gives, its links lead somewhere."""
 
 import ast
+import json
 import os
 import re
 from pathlib import Path
@@ -66,6 +67,15 @@ def test_the_stages_of_the_architecture():
     for stage, shown in blocks("docs/architecture.md", "text"):
         dumped = tf.dump([names["train"], names["loss"]], stage=stage, shapes={"x": (32, 4)})
         assert_shows(dumped, shown)
+
+
+def test_the_script_about_times(tmp_path, capsys):
+    ((_, script),) = blocks("docs/profiling.md", "python")
+    names = run_block(script, "times.py", tmp_path)
+    text = capsys.readouterr().out
+    assert text.startswith(f"{len(names['profile'].steps)} kernels, ")
+    assert text.splitlines()[-1].startswith("times.py:")
+    assert json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -136,7 +136,7 @@ def build_convolution_filter_gradient(
         chunks=gradient.chunks,
         workspace=gradient.workspace,
         schedule=str(plan),
-        flops=c.flops,
+        flops=2 * c.images * c.rows.total_taps * c.columns.total_taps * c.channels * c.filters,
         bytes_moved=c.bytes_moved,
     )
     if plan.groups == 1:
