@@ -377,7 +377,7 @@ def _describe_gradient(operation: Operation) -> str:
     ys, count = operation.inputs[: operation.attributes["ys"]], len(operation.attributes["groups"])
     first = operation.inputs[len(ys)].operation.name if count else ""
     by = f"by {first}" if count == 1 else f"by {count} tensors"
-    return f"of {ys[0].operation.name} {by}" if len(ys) == 1 else by
+    return f"of {ys[0].operation.name.rpartition('/')[2]} {by}" if len(ys) == 1 else by
 
 
 def _scalar_text(operation: Operation) -> str | None:

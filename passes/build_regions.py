@@ -36,7 +36,7 @@ class RegionBuilder:
         replaced: dict[Tensor, Tensor] = {}
         operations: list[Operation] = []
         for region in self._sort(self._regions(wanted)):
-            if region.opaque or any(t in wanted for op in region.operations for t in op.outputs):
+            if any(t in wanted for op in region.operations for t in op.outputs):
                 operations.append(self._build_operation(region, wanted, replaced))
         return substitute_results(self.program.replace(operations=tuple(operations)), replaced)
 
@@ -74,7 +74,7 @@ class RegionBuilder:
             if region is not None and self._must_be_placed(tensor, region):
                 found.append(tensor)
             elif not self._is_inline(tensor):
-                if region is None or not _computes(region, self.region_of, tensor):
+                if not is_scalar_constant(tensor) and (region is None or not _computes(region, self.region_of, tensor)):
                     found.append(tensor)
             elif needs_memory(tensor):
                 found += read_through(tensor)

@@ -14,8 +14,7 @@ PRECISIONS = ("", "bf16")
 
 @dataclass(frozen=True)
 class LowerPrecision:
-    """Gives float32 matrix products the precision of the context (GRAPHC_MATMUL_PRECISION=bf16, or the session's
-    configuration); those that say a precision themselves keep it."""
+    """Gives float32 matrix products the precision of the context (GRAPHC_MATMUL_PRECISION=bf16); those that say one keep it."""
 
     name: str = "lower_precision"
 
