@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ import numpy as np
 
 from graphc.graph import Graph
 from graphc.operation import Operation, Tensor
-from graphc.runtime.call_path import Call, CallChain, Feed, Result, RunLock, Shape, make_run
+from graphc.runtime.call_path import Call, CallChain, Feed, Result, RunLock, Shape, make_callable, make_run
 from graphc.runtime.compiled_record import CompiledRecord
 from graphc.runtime.executor import Failure
 from graphc.runtime.native_program import NativeProgram
@@ -38,6 +39,7 @@ class FastCalls:
         self.runs = ctypes.c_int64(0)  # counted up by every run that draws random numbers
         self.chain = CallChain()
         self.run = make_run(self.chain, slow_run)
+        self._callables: weakref.WeakSet[Call] = weakref.WeakSet()
         self._layout = -1
         self._adding = threading.Lock()
 
@@ -51,8 +53,9 @@ class FastCalls:
         if self._layout == self.store.layout:
             return
         with self._adding:
-            for call in self.chain.calls:
+            for call in (*self.chain.calls, *self._callables):
                 call.invalidate()
+            self._callables.clear()
             self.chain.clear()
             self._layout = self.store.layout
 
@@ -69,6 +72,21 @@ class FastCalls:
             for old in self.chain.calls[MOST_CALLS:]:
                 self.chain.remove(old)
 
+    def make_callable(
+        self, fetches: Any, keys: Sequence[Tensor], program: NativeProgram, tensors: Sequence[Tensor], slow: Callable[..., Any]
+    ) -> Callable[..., Any] | None:
+        """A native function of the feeds, in the order of `keys`, that runs a compiled program; None where it needs more.
+
+        `slow` gets the arguments that do not fit as they are, and all once the variables have moved.
+        """
+        items = self._list_items(fetches, tensors)
+        call = self.make_call(fetches, keys, program, items) if items is not None else None
+        if call is None:
+            return None
+        with self._adding:
+            self._callables.add(call)
+        return make_callable(call, slow)
+
     def _list_items(self, fetches: Any, tensors: Sequence[Tensor]) -> list[int | None] | None:
         """For each element of a flat list or tuple, or a single fetch, the number of its result, None for operations."""
         elements = fetches if type(fetches) in _KINDS else [fetches]
@@ -83,21 +101,22 @@ class FastCalls:
     def make_call(
         self, fetches: Any, keys: Sequence[Any], program: NativeProgram, items: Sequence[int | None]
     ) -> Call | None:
-        """The call of a compiled program for feeds under these keys; None where they do not cover its feeds one to one."""
+        """The call of a compiled program for feeds under these keys, in their order; None where the keys are not its feeds,
+        one to one."""
         record = program.record
         if not all(isinstance(key, (Tensor, str)) or hasattr(key, "_as_graph_element") for key in keys):
             return None
-        by_key = {self.graph.as_graph_element(key): key for key in keys}
-        ordered = [by_key.get(self._fed_tensor(name)) for name in program.feed_keys]
-        if len(ordered) != len(keys) or any(key is None for key in ordered):
+        places = {self.graph.get_tensor_by_name(name): i for i, name in enumerate(program.feed_keys)}
+        order = [places.get(self.graph.as_graph_element(key)) for key in keys]
+        if sorted(i for i in order if i is not None) != list(range(len(places))) or None in order:
             return None
         variables = [self._variable_address(program, key) for key in record.variables]
         if any(array is None for array in variables):
             return None
         arena, status = program.take_arena(), np.zeros(4, np.int64)
         run_key = np.array([self.entropy, 0], np.int64)
-        first_result = len(ordered) + len(variables)
-        slots = [0] * len(ordered) + [a.ctypes.data for a in variables] + [0] * len(program.results)  # type: ignore[union-attr]
+        first_result = len(places) + len(variables)
+        slots = [0] * len(places) + [a.ctypes.data for a in variables] + [0] * len(program.results)  # type: ignore[union-attr]
         slots += [arena.address, program.constants.address, run_key.ctypes.data, status.ctypes.data]
 
         def report(failure: Failure) -> None:
@@ -106,7 +125,7 @@ class FastCalls:
         return Call(
             program.executable,
             slots,
-            [Feed(t.dtype.numpy, t.sizes, i) for i, t in enumerate(program.feeds)],
+            [Feed(program.feeds[i].dtype.numpy, program.feeds[i].sizes, i) for i in order if i is not None],
             [Result(t.dtype.numpy, t.sizes, first_result + i) for i, t in enumerate(program.results)],
             items,
             report,
@@ -117,12 +136,9 @@ class FastCalls:
             run_number=run_key.ctypes.data + 8 if record.draws else None,
             release=_estimate_microseconds(record) > RELEASE_FROM,
             fetches=fetches if type(fetches) in _KINDS else [fetches],
-            keys=ordered,
+            keys=keys,
             keep=(program, arena, status, run_key, self.runs, variables),
         )
-
-    def _fed_tensor(self, name: str) -> Tensor:
-        return self.graph.get_tensor_by_name(name)
 
     def _variable_address(self, program: NativeProgram, key: str) -> np.ndarray | None:
         """The buffer of a variable that is initialised and keeps its type through the run."""

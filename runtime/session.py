@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from graphc.errors import NotFoundError
+from graphc.errors import NotFoundError, OpError
 from graphc.graph import Graph, get_default_graph
 from graphc.operation import DEFAULT_SESSIONS, Operation, Tensor, pushed_builders
 from graphc.program import Program, build_program
@@ -166,7 +166,7 @@ class Session:
         if feed_list is not None and not isinstance(feed_list, (list, tuple)):
             raise TypeError(f"Argument `feed_list` must be a list or tuple. Received: feed_list={feed_list!r}")
         self._check_open()
-        self._plan(fetches)
+        plan = self._plan(fetches)
         keys = tuple(find_fed_tensor(self._graph, key) for key in feed_list or ())
 
         def call(*values: Any, **keywords: Any) -> Any:
@@ -174,10 +174,46 @@ class Session:
                 raise TypeError(f"the callable takes {len(keys)} values, {len(values)} were given")
             return self.run(fetches, dict(zip(keys, values)), **keywords)
 
-        def call_plain(*values: Any) -> Any:
-            return call(*values)
+        return call if accept_options else self._make_native_callable(fetches, plan, keys, call)
 
-        return call if accept_options else call_plain
+    def _make_native_callable(
+        self, fetches: Any, plan: FetchPlan, keys: tuple[Tensor, ...], slow: Callable[..., Any]
+    ) -> Callable[..., Any]:
+        """A native function, made now where the shapes of all feeds are known, else after the first call.
+
+        Where a run is more than one compiled program, `slow` itself.
+        """
+        made: list[Callable[..., Any]] = []
+
+        def make(shapes: Sequence[tuple[int, ...]]) -> Callable[..., Any] | None:
+            feeds = {key: np.empty(shape, key.dtype.numpy) for key, shape in zip(keys, shapes)}
+            with self._order.holding():
+                program = self._native_program(plan, feeds)
+                if program is None:
+                    return None
+                return self._fast.make_callable(fetches, keys, program, plan.tensors, call_plain)
+
+        def call_plain(*values: Any) -> Any:
+            result = slow(*values)
+            if not made and len(values) == len(keys):
+                made.append(make([np.shape(value) for value in values]) or slow)
+            return result
+
+        def forward(*values: Any) -> Any:
+            return made[0](*values) if made else call_plain(*values)
+
+        if all(key.type.is_known for key in keys) and self._is_ready(plan, keys):
+            made.append(make([key.type.sizes for key in keys]) or slow)
+            return made[0]
+        return forward
+
+    def _is_ready(self, plan: FetchPlan, keys: Sequence[Tensor]) -> bool:
+        """Whether a run could begin now: the placeholders it needs are among the keys, its variables have values."""
+        try:
+            self.prepare(plan.tensors, plan.operations, keys).check_initialized(self.variables)
+        except OpError:
+            return False
+        return True
 
     def _plan(self, fetches: Any) -> FetchPlan:
         key = fetch_key(fetches)
