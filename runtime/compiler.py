@@ -6,7 +6,7 @@ import gc
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -75,10 +75,10 @@ def compile_program(
     status = layout.status if layout.has_checks else None
     executable = Executable(record.steps, loaded, layout.slot_count, status, shared_pool(threads))
     constants = _fill_constants(compilation.plan, layout)
-    disabled = compilation.context.disabled
+    options = replace(compilation.context, verify=False, dump=None, records=[], stage=0)
 
     def recompile() -> Compilation:
-        return _compile(program, machine, threads, Context(disabled, verify=False))
+        return _compile(program, machine, threads, replace(options, records=[]))
 
     return NativeProgram(record, executable, constants, recompile, clock.seconds, compilation)
 

@@ -20,7 +20,10 @@ from graphc.runtime.schedule.machine import Machine
 
 LARGEST_RECORD = 32 << 20  # bytes; programs with more constants of their own making are not kept
 
-_OPTIONS = ("GRAPHC_SCHEDULE", "GRAPHC_DISABLE", "GRAPHC_MATMUL_PRECISION")
+_WITHOUT_EFFECT = frozenset(
+    f"GRAPHC_{name}" for name in ("BACKEND", "CACHE", "CACHE_DIR", "CALL_PATH", "DUMP", "GUARD", "MACHINE", "THREADS", "VERIFY")
+)
+"""Settings that change no code, or that the key has by other ways. Any other one may change code."""
 
 
 def program_key(program: Program, machine: Machine, threads: int) -> str | None:
@@ -34,7 +37,8 @@ def program_key(program: Program, machine: Machine, threads: int) -> str | None:
     text = print_program(program, literals, locations=False)
     if not all(isinstance(item, Literal) for item in literals.values()):
         return None
-    options = [f"{name}={os.environ.get(name, '')}" for name in _OPTIONS]
+    settings = sorted(name for name in os.environ if name.startswith("GRAPHC_") and name not in _WITHOUT_EFFECT)
+    options = [f"{name}={os.environ[name]}" for name in settings]
     versions = [package_stamp(), llvm_stamp(), np.__version__, str(sys.version_info[:2])]
     parts = ["program", *versions, repr(machine), str(threads), *options, *[item.digest for item in literals.values()], text]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()

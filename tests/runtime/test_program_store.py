@@ -95,7 +95,7 @@ def test_damage_costs_a_compilation_and_nothing_else(tmp_path):
 def test_options_do_not_meet(tmp_path):
     folder = tmp_path / "cache"
     report_of(folder, tmp_path)
-    for options in ({"GRAPHC_DISABLE": "canonicalize"}, {"GRAPHC_SCHEDULE": "scalar"}, {"GRAPHC_THREADS": "3"}):
+    for options in ({"GRAPHC_DISABLE": "canonicalize"}, {"GRAPHC_SCHEDULE": "scalar"}, {"GRAPHC_MATMUL_PRECISION": "bf16"}):
         assert not report_of(folder, tmp_path, **options)["found"]
         assert report_of(folder, tmp_path, **options)["found"]
 
