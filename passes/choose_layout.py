@@ -19,6 +19,8 @@ Perm = tuple[int, ...]
 
 @dataclass(frozen=True)
 class ChooseLayout:
+    """Moves transposes of images past elementwise operations and reductions until they cancel."""
+
     name: str = "choose_layout"
 
     def run(self, program: Program, context: Any) -> Program:

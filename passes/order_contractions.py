@@ -18,6 +18,8 @@ from graphc.program import Program, transform_operations
 
 @dataclass(frozen=True)
 class OrderContractions:
+    """Copies operands whose contracted dimensions are no neighbours in memory."""
+
     name: str = "order_contractions"
 
     def run(self, program: Program, context: Any) -> Program:

@@ -20,6 +20,8 @@ from graphc.program import FEED, VARIABLE, Parameter, Program
 
 @dataclass(frozen=True)
 class PlaceResults:
+    """Copies results that share memory; puts writers of variables behind their readers and what may fail."""
+
     name: str = "place_results"
 
     def run(self, program: Program, context: Any) -> Program:

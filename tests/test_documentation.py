@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import graphc as tf
+from graphc.passes.pipeline import PASSES
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
@@ -95,3 +96,9 @@ def test_every_environment_variable_is_described():
 
 def strings_of(path):
     return {node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(getattr(node, "value", None), str)}
+
+
+def test_every_pass_is_described():
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    assert not [item.name for item in PASSES if f"`{item.name}`" not in text]
+    assert not [item.name for item in PASSES if (type(item).__doc__ or "").startswith(type(item).__name__)]
