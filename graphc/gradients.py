@@ -10,6 +10,7 @@ from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
 from .errors import InvalidArgumentError, format_error
+from .indexed_slices import IndexedSlices
 from .operation import OpDef, Operation, Tensor, TensorType, apply, define
 from .ops.constants import convert_to_tensor
 from .ops.state import INITIALIZED_VALUE, READ, VARIABLE
@@ -61,8 +62,10 @@ def gradients(
     aggregation_method: Any = None,
     stop_gradients: Any = None,
     unconnected_gradients: Any = UnconnectedGradients.NONE,
-) -> list[Tensor | None]:
+) -> list[Any]:
     """The derivatives of sum(ys) with respect to each of xs, as a list; None where ys do not depend on it.
+
+    That of a variable of which ys depend on looked-up rows alone comes as IndexedSlices: one row a look-up.
 
     ys and xs are tensors, variables or lists of them. `grad_ys` are weights of the shapes of ys (ones where None).
     The walk does not go past `stop_gradients`, which so count as constants. Raises ValueError for xs of another graph or
@@ -75,9 +78,11 @@ def gradients(
         _check_graph([*targets, *sources, *stops])
         weights = _weights(targets, grad_ys)
         reach = _Reach(targets, stops)
-        groups = [reach.places(source) for source in sources]
-        reach.check_gradients([t for group in groups for t in group])
-        connected = [group for group in groups if group]
+        places = [reach.places(source) for source in sources]
+        reach.check_gradients([t for group in places for t in group])
+        lookups = [reach.find_lookups(group) for group in places]
+        groups = [[[t] for t in _results_of(rows)] if rows else [group] for group, rows in zip(places, lookups)]
+        connected = [group for of_source in groups for group in of_source if group]
         inputs = [*targets, *(t for group in connected for t in group), *weights, *reach.stops]
         results: Iterable[Tensor] = ()
         if connected:
@@ -86,7 +91,33 @@ def gradients(
             results = (made,) if isinstance(made, Tensor) else made
         found = iter(results)
         zero = unconnected_gradients == UnconnectedGradients.ZERO
-        return [next(found) if group else _missing(source, zero) for group, source in zip(groups, sources)]
+        return [
+            _gather_slices(source, rows, [next(found) for _ in rows])
+            if rows
+            else next(found) if group else _missing(source, zero)
+            for source, group, rows in zip(sources, places, lookups)
+        ]
+
+
+def _results_of(operations: Iterable[Operation]) -> list[Tensor]:
+    return [operation.output for operation in operations]
+
+
+def _gather_slices(table: Tensor, lookups: Sequence[Operation], derivatives: Sequence[Tensor]) -> IndexedSlices:
+    """The derivative of a table by those of the rows looked up in it."""
+    from .ops.conversion import cast
+    from .ops.joining import concat
+    from .ops.movement import reshape
+    from .ops.shape_ops import shape
+
+    indices = [reshape(operation.inputs[1], [-1]) for operation in lookups]
+    if len({t.dtype for t in indices}) > 1:
+        indices = [cast(t, "int64") for t in indices]
+    rows = table.type.sizes[1:]
+    values = [reshape(t, [-1, *rows]) for t in derivatives]
+    if len(lookups) == 1:
+        return IndexedSlices(values[0], indices[0], shape(table))
+    return IndexedSlices(concat(values, 0), concat(indices, 0), shape(table))
 
 
 def _missing(source: Tensor, zero: bool) -> Tensor | None:
@@ -134,6 +165,7 @@ class _Reach:
     """What ys depend on in a way that derivatives follow, in the declared graph."""
 
     def __init__(self, targets: Sequence[Tensor], stops: Sequence[Tensor]):
+        self.targets = set(targets)
         self.stops: dict[Tensor, None] = dict.fromkeys(stops)
         self.reads: dict[Tensor, list[Tensor]] = {}  # by the variable's storage
         self.operations: set[Operation] = set()
@@ -173,6 +205,17 @@ class _Reach:
             return [source, *self.reads.get(source, ())]
         return [source]
 
+    def find_lookups(self, places: Sequence[Tensor]) -> list[Operation]:
+        """The operations that look up rows of a variable, if they are all that ys depend on it by; else none."""
+        if not places or places[0].operation.definition is not VARIABLE or not places[0].type.is_known:
+            return []
+        if not self.targets.isdisjoint(places):
+            return []
+        users = [op for op in self.operations if not set(places).isdisjoint(op.data_inputs)]
+        if not all(map(_looks_up_rows, users)):
+            return []
+        return sorted(users, key=lambda operation: operation.position)
+
     def check_gradients(self, sources: Iterable[Tensor]) -> None:
         """Raises LookupError for an operation between xs and ys that has no gradient."""
         lacking = [operation for operation in self.operations if not _has_gradient(operation)]
@@ -184,6 +227,10 @@ class _Reach:
                 dependent.update(t for t in operation.outputs if t not in self.stops)
                 if operation in lacking:
                     raise LookupError(describe_missing_gradient(operation))
+
+
+def _looks_up_rows(operation: Operation) -> bool:
+    return operation.type == "gather" and operation.attributes["axis"] == 0
 
 
 def _carries_gradient(tensor: Tensor) -> bool:
@@ -237,13 +284,13 @@ def hessians(ys: Any, xs: Any, name: str = "hessians", colocate_gradients_with_o
 
     found = []
     with name_scope(name, "hessians"):
-        for x, gradient in zip(_as_list(xs), gradients(ys, xs, unconnected_gradients=UnconnectedGradients.ZERO)):
-            assert gradient is not None, "unconnected gradients are zeros"
+        for x, found_gradient in zip(_as_list(xs), gradients(ys, xs, unconnected_gradients=UnconnectedGradients.ZERO)):
+            gradient = convert_to_tensor(found_gradient)
             if not gradient.type.is_known:
                 raise ValueError(f"hessians: the shape of {x!r} is not known")
             flat = reshape(gradient, [-1])
             rows = [gradients(flat[i], x)[0] for i in range(gradient.type.elements)]
-            filled = [zeros_like(gradient) if row is None else row for row in rows]
+            filled = [zeros_like(gradient) if row is None else convert_to_tensor(row) for row in rows]
             found.append(reshape(stack(filled), gradient.type.sizes * 2))
     return found
 

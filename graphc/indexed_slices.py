@@ -7,6 +7,7 @@ from typing import Any
 from .dtypes import DType
 from .graph import Graph
 from .operation import Operation, Tensor
+from .shapes import TensorShape
 
 
 class IndexedSlices:
@@ -35,6 +36,14 @@ class IndexedSlices:
     @property
     def dtype(self) -> DType:
         return self.values.dtype
+
+    @property
+    def shape(self) -> TensorShape:
+        """The shape of the whole tensor, as far as it is known."""
+        from .static_values import partial_value
+
+        sizes = None if self.dense_shape is None else partial_value(self.dense_shape)
+        return TensorShape(sizes)
 
     @property
     def name(self) -> str:

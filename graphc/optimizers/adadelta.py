@@ -42,6 +42,7 @@ class AdadeltaOptimizer(Optimizer):
         mean_gradient = gradients * rho + grad * grad * (1 - rho)
         step = sqrt(steps + epsilon) * rsqrt(mean_gradient + epsilon) * grad
         mean_step = steps * rho + step * step * (1 - rho)
-        return group(
-            gradients.assign(mean_gradient), steps.assign(mean_step), var.assign_sub(step * rate), name="ApplyAdadelta"
-        )
+        updates = self._write(gradients, mean_gradient), self._write(steps, mean_step), self._subtract(var, step * rate)
+        return group(*updates, name="ApplyAdadelta")
+
+    _apply_sparse = Optimizer._apply_to_rows

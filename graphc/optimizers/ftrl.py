@@ -76,7 +76,10 @@ class FtrlOptimizer(Optimizer):
         total = linear + shrunk - (after - before) / rate * var
         weight = (sign(total) * l1 - total) / (after / rate + 2 * l2)
         new = where(absolute(total) > l1, weight, zeros_like(weight))
-        return group(accum.assign(accumulated), linear.assign(total), var.assign(new), name="ApplyFtrl")
+        updates = self._write(accum, accumulated), self._write(linear, total), self._write(var, new)
+        return group(*updates, name="ApplyFtrl")
+
+    _apply_sparse = Optimizer._apply_to_rows
 
     def _scale(self, accumulated: Tensor, power: Tensor) -> Tensor:
         return sqrt(accumulated) if self._learning_rate_power == -0.5 else pow(accumulated, -power)

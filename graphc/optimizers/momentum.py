@@ -38,4 +38,6 @@ class MomentumOptimizer(Optimizer):
         rate, momentum = cast(self._learning_rate_tensor, var.dtype), cast(self._momentum_tensor, var.dtype)
         accumulator = slot * momentum + grad
         step = grad * rate + accumulator * momentum * rate if self._use_nesterov else accumulator * rate
-        return group(slot.assign(accumulator), var.assign_sub(step), name="ApplyMomentum")
+        return group(self._write(slot, accumulator), self._subtract(var, step), name="ApplyMomentum")
+
+    _apply_sparse = Optimizer._apply_to_rows

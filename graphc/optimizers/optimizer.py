@@ -13,15 +13,20 @@ from typing import Any
 from ..collections import GraphKeys
 from ..gradients import gradients
 from ..graph import get_default_graph
+from ..indexed_slices import IndexedSlices
 from ..operation import Operation, Tensor
+from ..ops.compare import greater, where
 from ..ops.constants import convert_to_tensor
+from ..ops.filling import ones_like, zeros_like
 from ..ops.grouping import group
+from ..ops.indexing import scatter_nd
+from ..ops.movement import expand_dims
 from ..scopes import control_dependencies, init_scope, name_scope
 from ..variable_functions import assign_add, trainable_variables
 from ..variables import Variable
 from .slots import create_slot, create_zeros_slot
 
-GradientsAndVariables = list[tuple[Tensor | None, Variable]]
+GradientsAndVariables = list[tuple[Tensor | IndexedSlices | None, Variable]]
 
 
 class Optimizer:
@@ -35,6 +40,7 @@ class Optimizer:
         if not name:
             raise ValueError("Must specify the optimizer name")
         self._use_locking, self._name = use_locking, name
+        self._rows: Tensor | None = None  # of the update that is being built: which rows it is about
         self._slots: dict[str, dict[Variable, Variable]] = {}
         self._non_slots: dict[tuple[str, Any], Variable] = {}
 
@@ -108,9 +114,12 @@ class Optimizer:
         _note_train_op(done)
         return done
 
-    def _update(self, gradient: Tensor, variable: Variable) -> Any:
+    def _update(self, gradient: Tensor | IndexedSlices, variable: Variable) -> Any:
         with name_scope("update_" + variable.op.name):
-            update = self._apply_dense(gradient, variable)
+            if isinstance(gradient, IndexedSlices):
+                update = self._apply_sparse(gradient, variable)
+            else:
+                update = self._apply_dense(gradient, variable)
             if variable.constraint is None:
                 return update
             with control_dependencies([update]):
@@ -180,6 +189,27 @@ class Optimizer:
         """An operation or tensor that updates one variable."""
         raise NotImplementedError
 
+    def _apply_sparse(self, grad: IndexedSlices, var: Variable) -> Any:
+        """An operation or tensor that updates one variable by a gradient of some rows; by default, by the whole gradient."""
+        return self._apply_dense(convert_to_tensor(grad, var.dtype), var)
+
+    def _apply_to_rows(self, grad: IndexedSlices, var: Variable) -> Any:
+        """`_apply_dense` in which `_write` and `_subtract` leave all rows but those of the gradient as they are."""
+        counts = scatter_nd(expand_dims(grad.indices, -1), ones_like(grad.indices), var.shape.as_list()[:1])
+        self._rows = greater(counts, 0)
+        try:
+            return self._apply_dense(convert_to_tensor(grad, var.dtype), var)
+        finally:
+            self._rows = None
+
+    def _write(self, variable: Variable, value: Tensor) -> Tensor:
+        """Sets a variable or slot, or those of its rows that the update is about."""
+        return variable.assign(value if self._rows is None else where(self._rows, value, variable.value()))
+
+    def _subtract(self, variable: Variable, step: Tensor) -> Tensor:
+        """Subtracts a step from a variable, or from those of its rows that the update is about."""
+        return variable.assign_sub(step if self._rows is None else where(self._rows, step, zeros_like(step)))
+
     def _finish(self, update_ops: Sequence[Any], name_scope: str) -> Operation:
         """The operation that stands for all updates, under the name `name_scope`."""
         return group(*update_ops, name=name_scope)
@@ -192,9 +222,11 @@ class Optimizer:
         return convert_to_tensor(self._call_if_callable(param), name=name)
 
 
-def _check_gradient(gradient: Any, variable: Any) -> Tensor:
+def _check_gradient(gradient: Any, variable: Any) -> Tensor | IndexedSlices:
     if not isinstance(variable, Variable):
         raise TypeError(f"Variable must be a tf.Variable: {variable}")
+    if isinstance(gradient, IndexedSlices):
+        return gradient
     try:
         return convert_to_tensor(gradient, variable.dtype)
     except TypeError:

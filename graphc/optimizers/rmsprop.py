@@ -50,13 +50,15 @@ class RMSPropOptimizer(Optimizer):
         rate, decay, momentum, epsilon = (cast(t, var.dtype) for t in shared)
         rms, last_step = self._slot_dict("rms")[var], self._slot_dict("momentum")[var]
         mean_square = rms + (grad * grad - rms) * (1 - decay)
-        updates: list[Any] = [rms.assign(mean_square)]
+        updates: list[Any] = [self._write(rms, mean_square)]
         variance = mean_square
         if self._centered:
             slot = self._slot_dict("mg")[var]
             mean = slot + (grad - slot) * (1 - decay)
-            updates.append(slot.assign(mean))
+            updates.append(self._write(slot, mean))
             variance = mean_square - mean * mean
         step = last_step * momentum + grad * rate * rsqrt(variance + epsilon)
-        updates += [last_step.assign(step), var.assign_sub(step)]
+        updates += [self._write(last_step, step), self._subtract(var, step)]
         return group(*updates, name="ApplyCenteredRMSProp" if self._centered else "ApplyRMSProp")
+
+    _apply_sparse = Optimizer._apply_to_rows

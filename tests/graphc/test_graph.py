@@ -7,6 +7,12 @@ import pytest
 import graphc as tf
 
 
+@pytest.fixture(autouse=True)
+def graph():
+    with tf.Graph().as_default():
+        yield
+
+
 def test_name_of_a_tensor_is_no_name_of_an_operation():
     tf.constant(1, name="one")
     graph = tf.get_default_graph()
