@@ -1,12 +1,14 @@
 """Draws the pictures of the documentation: python docs/draw_pictures.py
 
     graph.svg          the graph of the script in the README, by graphc itself
+    kernels.svg        the training step of the demo as kernels, by graphc itself
     architecture.svg   the way of the data
 """
 
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -110,6 +112,21 @@ def draw_readme_graph(path: Path) -> None:
         tf.render(graph, path)
 
 
+def draw_kernels(path: Path) -> None:
+    """Optimises the training step of the demo, and draws it."""
+    from graphc.parser import parse_program
+
+    sys.path.insert(0, str(FOLDER.parent / "examples"))
+    from digits_cnn import BATCH, build_model
+
+    with tf.Graph().as_default():
+        model = build_model()
+        shapes = {"images": (BATCH, 8, 8, 1), "labels": (BATCH,)}
+        text = tf.dump([model["train"], model["loss"]], stage="place_results", shapes=shapes)
+        tf.render(parse_program(text), path, title="examples/digits_cnn.py: one training step as kernels")
+
+
 if __name__ == "__main__":
     draw_architecture(FOLDER / "architecture.svg")
+    draw_kernels(FOLDER / "kernels.svg")
     draw_readme_graph(FOLDER / "graph.svg")
