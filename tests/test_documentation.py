@@ -102,3 +102,17 @@ def test_every_pass_is_described():
     text = (ROOT / "docs" / "architecture.md").read_text()
     assert not [item.name for item in PASSES if f"`{item.name}`" not in text]
     assert not [item.name for item in PASSES if (type(item).__doc__ or "").startswith(type(item).__name__)]
+
+
+def test_what_the_readme_calls_absent_is_absent():
+    (sentence,) = re.findall(r"What is not there: (.*?)\.\s", (ROOT / "README.md").read_text(), re.DOTALL)
+    names = re.findall(r"`tf\.([\w.]+)`", sentence)
+    assert len(names) >= 4
+    assert not [name for name in names if has_name(name)]
+
+
+def has_name(name):
+    found = tf
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    return found is not None
