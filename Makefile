@@ -5,7 +5,12 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: test lint types demo bench fuzz clean
+# What every schedule, machine, call path and number of threads must leave as it is, with guard pages on either side.
+MODES := GRAPHC_GUARD=1 GRAPHC_GUARD=start GRAPHC_SCHEDULE=serial GRAPHC_SCHEDULE=parallel GRAPHC_SCHEDULE=scalar \
+	GRAPHC_MACHINE=avx2 GRAPHC_MACHINE=sse GRAPHC_THREADS=1 GRAPHC_THREADS=4 GRAPHC_CALL_PATH=python
+MODE_TESTS := tests/runtime tests/graphc/ops
+
+.PHONY: test check-modes lint types demo bench fuzz clean
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -15,6 +20,11 @@ $(READY): pyproject.toml
 
 test: $(READY) lint types
 	$(BIN)/python -m pytest -n 2 --dist worksteal tests
+
+check-modes: $(READY)
+	@for mode in $(MODES); do \
+		echo "$$mode"; env $$mode $(BIN)/python -m pytest -q -n 2 --dist worksteal $(MODE_TESTS) || exit 1; \
+	done
 
 lint: $(READY)
 	$(BIN)/ruff check graphc passes runtime tests examples benchmarks

@@ -76,7 +76,8 @@ def test_a_cache_forgets_what_was_not_used_for_longest():
     assert len(cache) == 2 and cache.values() == [1, 3]
 
 
-def test_the_configuration_says_how_many_threads_compute():
+def test_the_configuration_says_how_many_threads_compute(monkeypatch):
+    monkeypatch.delenv("GRAPHC_SCHEDULE", raising=False)
     rng = np.random.default_rng(0)
     x, w = rng.standard_normal((700, 300)).astype(np.float32), rng.standard_normal((300, 500)).astype(np.float32)
 
