@@ -1,7 +1,8 @@
 """Contractions over several dimensions brought into a form in which those can be walked as one.
 
 A matrix product walks one contracted dimension. Several are one where they are neighbours in memory, in the same order, in
-both operands; an operand in which they are not is copied with its contracted dimensions last.
+both operands; an operand in which they are not is copied with its contracted dimensions last. The operation names them in the
+order of memory, whatever order it was declared with.
 """
 
 from __future__ import annotations
@@ -30,8 +31,11 @@ def _order(operation: Operation, inputs: tuple[Tensor, ...]) -> Sequence[Tensor]
     if operation.definition.name != "dot_general":
         return None
     sizes = inputs[0].type.sizes
-    pairs = sorted((a, b) for a, b in zip(*operation.attributes["contract"]) if sizes[a] != 1)
-    if len(pairs) < 2 or all(_are_neighbours(t, [p[i] for p in pairs]) for i, t in enumerate(inputs)):
+    given = [(a, b) for a, b in zip(*operation.attributes["contract"]) if sizes[a] != 1]
+    pairs = sorted(given)
+    if len(pairs) < 2:
+        return None
+    if given == pairs and all(_are_neighbours(t, [p[i] for p in pairs]) for i, t in enumerate(inputs)):
         return None
     operands, batch, contract = [], [], []
     for i, tensor in enumerate(inputs):
