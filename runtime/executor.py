@@ -18,6 +18,7 @@ from graphc.runtime.emit.function import I32, I64, PTR, Module, Value
 from graphc.runtime.jit.engine import LoadedKernels, load_own_routines
 from graphc.runtime.jit.routine import Routine
 from graphc.runtime.kernel import MAXIMUM_CHUNKS
+from graphc.runtime.threads.denormals import flush_denormals, restore_float_mode
 from graphc.runtime.threads.pool import Pool, shared_pool
 
 STATUS_CELLS = 4  # failed check + 1, offending value, bound, step
@@ -207,6 +208,7 @@ def _emit_walk(module: Module, name: str, timed: bool) -> None:
     with f.when(f.icmp("sge", status_slot, 0)):
         f.store(f.item(slots, status_slot), status)
     end = f.fresh_label("end")
+    float_mode = flush_denormals(f)
     with f.each(count) as index:
         if timed:
             f.set_item(f.arguments[2], index, _read_clock(f), I64)
@@ -221,6 +223,7 @@ def _emit_walk(module: Module, name: str, timed: bool) -> None:
                 f.place_label(f.fresh_label("unreached"))
     f.branch(end)
     f.place_label(end)
+    restore_float_mode(f, float_mode)
     if timed:
         f.set_item(f.arguments[2], count, _read_clock(f), I64)
     f.return_void()

@@ -17,6 +17,7 @@ import ctypes
 
 from graphc.runtime.emit.function import I32, I64, PTR, Module, Value
 from graphc.runtime.jit.routine import NULL, Routine
+from graphc.runtime.threads.denormals import flush_denormals
 
 MAXIMUM_THREADS = 64
 _FUTEX_CALL = {"x86_64": 202, "aarch64": 98}
@@ -163,6 +164,7 @@ class _PoolEmitter:
         sleepers_at = f.field_address(pool, PoolState, "sleepers")
         wakes_at = f.field_address(pool, PoolState, "wakes")
         rounds = f.cell(I64)
+        flush_denormals(f, self.architecture)
         with f.forever():
             f.store(f.coerce(0, I64), rounds)
             with f.forever() as spin:
