@@ -192,15 +192,3 @@ class _Cutter:
 
     def _make_parameter(self, tensor: Tensor) -> Parameter:
         return self.parameters.get(tensor) or Parameter(tensor, FEED, tensor.name)
-
-
-def describe_segments(segments: Sequence[Segment]) -> str:
-    """The segments as text, for people."""
-    parts: list[str] = []
-    for segment in segments:
-        if isinstance(segment, NativeSegment):
-            parts.append(str(segment.program))
-        else:
-            parts.append("host " + ", ".join(f"{op.type} {op.name!r}" for op in segment.operations))
-    return "\n\n".join(parts)
-

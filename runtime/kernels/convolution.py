@@ -3,14 +3,35 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 from graphc import dtypes
 from graphc.dtypes import DType
 
 
+class ImageWindows(ABC):
+    """Windows that slide over the rows and columns of images."""
+
+    @property
+    @abstractmethod
+    def rows(self) -> Axis: ...
+
+    @property
+    @abstractmethod
+    def columns(self) -> Axis: ...
+
+    @property
+    def result_height(self) -> int:
+        return self.rows.outputs
+
+    @property
+    def result_width(self) -> int:
+        return self.columns.outputs
+
+
 @dataclass(frozen=True)
-class Convolution:
+class Convolution(ImageWindows):
     """result[n, y, x, f] = sum over i, j, c of image[n, y*sy + i*dy - top, x*sx + j*dx - left, c] * filter[i, j, c, f].
 
     Images are NHWC, the filter is HWIO; positions outside an image count as zero. `strides` and `dilations` are those of
@@ -34,14 +55,6 @@ class Convolution:
             raise ValueError(f"strides and dilations are at least 1 and padding at least 0: {self}")
         if min(self.result_height, self.result_width) < 0:
             raise ValueError(f"the filter is larger than the padded image: {self}")
-
-    @property
-    def result_height(self) -> int:
-        return self.rows.outputs
-
-    @property
-    def result_width(self) -> int:
-        return self.columns.outputs
 
     @property
     def pixels(self) -> int:

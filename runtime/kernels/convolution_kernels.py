@@ -8,14 +8,14 @@ result (or the taps and channels of the filter), counted in the order of memory,
 from __future__ import annotations
 
 from graphc.runtime.emit.function import Module
-from graphc.runtime.kernel import make_kernel
+from graphc.runtime.kernel import Kernel, make_kernel
 from graphc.runtime.kernels.contraction import Contraction
 from graphc.runtime.kernels.convolution import Convolution, gradient_axes
 from graphc.runtime.kernels.convolution_direct import DirectConvolution
-from graphc.runtime.kernels.convolution_filter import FilterTurning, turned_layouts
+from graphc.runtime.kernels.convolution_filter import FilterTurning, Layouts, turned_layouts
 from graphc.runtime.kernels.convolution_gradient import FilterGradient
 from graphc.runtime.kernels.convolution_gradient_plan import plan_filter_gradient
-from graphc.runtime.kernels.convolution_plan import DirectProblem, plan_direct
+from graphc.runtime.kernels.convolution_plan import DirectPlan, DirectProblem, plan_direct
 from graphc.runtime.kernels.convolution_tiles import FilterLayout
 from graphc.runtime.kernels.gemm import build_contraction
 from graphc.runtime.kernels.sequence import KernelSequence, SequenceStep, single
@@ -51,19 +51,7 @@ def build_convolution(
     plan = plan_direct(problem, machine, threads)
     panel = plan.vectors * plan.lanes
     layout = FilterLayout(c.kernel_width * c.channels * c.filters, c.channels * c.filters, c.filters, panel, False)
-    module = Module()
-    direct = DirectConvolution(module, machine, problem, plan, [(layout, 0)], ending)
-    direct.emit()
-    kernel = make_kernel(
-        "convolution",
-        str(module),
-        chunks=plan.grid[0] * plan.grid[1],
-        workspace=direct.workspace,
-        schedule=str(plan),
-        flops=problem.flops,
-        bytes_moved=c.bytes_moved,
-    )
-    return single(kernel, count)
+    return single(_direct_kernel("convolution", c, machine, problem, plan, [(layout, 0)], ending), count)
 
 
 def build_convolution_input_gradient(
@@ -98,18 +86,7 @@ def build_convolution_input_gradient(
     panel = plan.vectors * plan.lanes
     layouts, elements = turned_layouts(c, phases, panel)
     turning = FilterTurning(c, machine, phases, layouts, panel, threads).kernel()
-    module = Module()
-    direct = DirectConvolution(module, machine, problem, plan, layouts, ending)
-    direct.emit()
-    kernel = make_kernel(
-        "convolution_input_gradient",
-        str(module),
-        chunks=plan.grid[0] * plan.grid[1],
-        workspace=direct.workspace,
-        schedule=str(plan),
-        flops=problem.flops,
-        bytes_moved=c.bytes_moved,
-    )
+    kernel = _direct_kernel("convolution_input_gradient", c, machine, problem, plan, layouts, ending)
     steps = (SequenceStep(turning, (1, count)), SequenceStep(kernel, (0, count, *range(2, count))))
     return KernelSequence(count, steps, (elements * c.dtype.compute.size,))
 
@@ -146,6 +123,30 @@ def build_convolution_filter_gradient(
     total = make_kernel("sum_of_groups", str(module), bytes_moved=plan.groups * gradient.group_bytes)
     steps = (SequenceStep(kernel, (0, 1, count)), SequenceStep(total, (count, count, *range(2, count))))
     return KernelSequence(count, steps, (plan.groups * gradient.group_bytes,))
+
+
+def _direct_kernel(
+    name: str,
+    convolution: Convolution,
+    machine: Machine,
+    problem: DirectProblem,
+    plan: DirectPlan,
+    layouts: Layouts,
+    ending: Epilogue,
+) -> Kernel:
+    """The kernel that walks the images directly, forwards or for the gradient of the images."""
+    module = Module()
+    direct = DirectConvolution(module, machine, problem, plan, layouts, ending)
+    direct.emit()
+    return make_kernel(
+        name,
+        str(module),
+        chunks=plan.grid[0] * plan.grid[1],
+        workspace=direct.workspace,
+        schedule=str(plan),
+        flops=problem.flops,
+        bytes_moved=convolution.bytes_moved,
+    )
 
 
 def _is_pointwise(c: Convolution) -> bool:

@@ -14,7 +14,7 @@ from graphc.runtime.emit.function import I32, Function, Module, Operand, Value, 
 from graphc.runtime.emit.vectors import gather, load, memory_element
 from graphc.runtime.kernel import Kernel, make_kernel
 from graphc.runtime.kernels.arithmetic import PlainArithmetic, vector_of
-from graphc.runtime.kernels.convolution import Axis, forward_axis, gradient_axes
+from graphc.runtime.kernels.convolution import Axis, ImageWindows, forward_axis, gradient_axes
 from graphc.runtime.kernels.finish import load_operands
 from graphc.runtime.kernels.tile import Epilogue, StoreEpilogue, Tile
 from graphc.runtime.kernels.windows import Line, LineKernel, loop_if_any, over_groups, valid_outputs, valid_taps
@@ -24,7 +24,7 @@ GROUP = 8  # results that are kept in registers together
 
 
 @dataclass(frozen=True)
-class DepthwiseConvolution:
+class DepthwiseConvolution(ImageWindows):
     """Images are NHWC, the filter is [height, width, channels, multiplier]; `padding` is top, bottom, left, right."""
 
     images: int
@@ -46,14 +46,6 @@ class DepthwiseConvolution:
     @property
     def columns(self) -> Axis:
         return forward_axis(self.width, self.kernel_width, self.strides[1], self.dilations[1], self.padding[2:])
-
-    @property
-    def result_height(self) -> int:
-        return self.rows.outputs
-
-    @property
-    def result_width(self) -> int:
-        return self.columns.outputs
 
     @property
     def filters(self) -> int:

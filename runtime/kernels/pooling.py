@@ -9,7 +9,7 @@ from graphc.dtypes import DType
 from graphc.runtime.emit.function import Function, Module, Operand, Value, constant
 from graphc.runtime.emit.vectors import TypedValue, combine, identity, load, memory_element, register_type, store, typed
 from graphc.runtime.kernel import Kernel, make_kernel
-from graphc.runtime.kernels.convolution import Axis, forward_axis
+from graphc.runtime.kernels.convolution import Axis, ImageWindows, forward_axis
 from graphc.runtime.kernels.windows import Line, LineKernel, loop_if_any, over_groups, valid_taps
 from graphc.runtime.schedule.machine import Machine
 
@@ -17,7 +17,7 @@ GROUP = 4  # windows whose results are kept in registers together
 
 
 @dataclass(frozen=True)
-class Pooling:
+class Pooling(ImageWindows):
     """Windows of `kernel` rows and columns over NHWC images; `padding` is top, bottom, left, right and never counts.
 
     Every window must hold at least one element of the image.
@@ -39,14 +39,6 @@ class Pooling:
     @property
     def columns(self) -> Axis:
         return forward_axis(self.width, self.kernel[1], self.strides[1], 1, self.padding[2:])
-
-    @property
-    def result_height(self) -> int:
-        return self.rows.outputs
-
-    @property
-    def result_width(self) -> int:
-        return self.columns.outputs
 
     @property
     def image_size(self) -> int:

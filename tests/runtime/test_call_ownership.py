@@ -35,7 +35,6 @@ pytestmark = pytest.mark.skipif(native_path() is None, reason="the native call p
 A = np.arange(8, dtype=F32)
 B = np.full(8, 2, F32)
 EXPECTED = A * 2 + 1
-I64 = np.dtype(np.int64)
 
 
 # -- reference counts

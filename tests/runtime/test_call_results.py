@@ -32,9 +32,6 @@ from graphc.runtime.executor import Operand
 
 pytestmark = pytest.mark.skipif(native_path() is None, reason="the native call path is not in use")
 
-A = np.arange(8, dtype=F32)
-B = np.full(8, 2, F32)
-EXPECTED = A * 2 + 1
 I64 = np.dtype(np.int64)
 
 
