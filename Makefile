@@ -7,7 +7,8 @@ READY := $(VENV)/.ready
 
 # What every schedule, machine, call path and number of threads must leave as it is, with guard pages on either side.
 MODES := GRAPHC_GUARD=1 GRAPHC_GUARD=start GRAPHC_SCHEDULE=serial GRAPHC_SCHEDULE=parallel GRAPHC_SCHEDULE=scalar \
-	GRAPHC_MACHINE=avx2 GRAPHC_MACHINE=sse GRAPHC_THREADS=1 GRAPHC_THREADS=4 GRAPHC_CALL_PATH=python
+	GRAPHC_CONVOLUTION=direct GRAPHC_CONVOLUTION=winograd GRAPHC_MACHINE=avx2 GRAPHC_MACHINE=sse GRAPHC_THREADS=1 \
+	GRAPHC_THREADS=4 GRAPHC_CALL_PATH=python
 MODE_TESTS := tests/runtime tests/graphc/ops
 
 .PHONY: test check-modes lint types demo bench fuzz clean

@@ -35,7 +35,8 @@ class Convolution(ImageWindows):
     """result[n, y, x, f] = sum over i, j, c of image[n, y*sy + i*dy - top, x*sx + j*dx - left, c] * filter[i, j, c, f].
 
     Images are NHWC, the filter is HWIO; positions outside an image count as zero. `strides` and `dilations` are those of
-    rows and columns, `padding` is top, bottom, left, right.
+    rows and columns, `padding` is top, bottom, left, right. `method` is "direct" where every product is to be taken and
+    summed as it stands, "winograd" where it is to be taken by tiles if that is possible, and else chosen by cost.
     """
 
     images: int
@@ -49,8 +50,11 @@ class Convolution(ImageWindows):
     padding: tuple[int, int, int, int] = (0, 0, 0, 0)
     dilations: tuple[int, int] = (1, 1)
     dtype: DType = dtypes.float32
+    method: str = ""
 
     def __post_init__(self) -> None:
+        if self.method not in ("", "direct", "winograd"):
+            raise ValueError(f"a convolution's method is direct or winograd, not {self.method!r}")
         if min(self.strides + self.dilations) < 1 or min(self.padding) < 0:
             raise ValueError(f"strides and dilations are at least 1 and padding at least 0: {self}")
         if min(self.result_height, self.result_width) < 0:

@@ -20,6 +20,7 @@ from graphc.runtime.kernels.convolution_tiles import FilterLayout
 from graphc.runtime.kernels.gemm import build_contraction
 from graphc.runtime.kernels.sequence import KernelSequence, SequenceStep, single
 from graphc.runtime.kernels.tile import Epilogue, StoreEpilogue
+from graphc.runtime.kernels.winograd_kernels import choose_winograd, winograd_kernels
 from graphc.runtime.schedule.machine import Machine
 
 
@@ -49,8 +50,13 @@ def build_convolution(
         c.dtype,
     )
     plan = plan_direct(problem, machine, threads)
-    panel = plan.vectors * plan.lanes
+    tiled = choose_winograd(c.method, problem, plan, machine, threads)
+    panel = (tiled[1] if tiled else plan).panel
     layout = FilterLayout(c.kernel_width * c.channels * c.filters, c.channels * c.filters, c.filters, panel, False)
+    if tiled is not None:
+        points, kernel, size = winograd_kernels("convolution", tiled, machine, threads, layout, ending)
+        steps = (SequenceStep(points, (1, count)), SequenceStep(kernel, (0, count, *range(2, count))))
+        return KernelSequence(count, steps, (size,))
     return single(_direct_kernel("convolution", c, machine, problem, plan, [(layout, 0)], ending), count)
 
 
@@ -83,9 +89,16 @@ def build_convolution_input_gradient(
         c.dtype,
     )
     plan = plan_direct(problem, machine, threads)
-    panel = plan.vectors * plan.lanes
+    tiled = choose_winograd(c.method, problem, plan, machine, threads)
+    panel = (tiled[1] if tiled else plan).panel
     layouts, elements = turned_layouts(c, phases, panel)
     turning = FilterTurning(c, machine, phases, layouts, panel, threads).kernel()
+    if tiled is not None:
+        name, layout = "convolution_input_gradient", layouts[0][0]
+        points, kernel, size = winograd_kernels(name, tiled, machine, threads, layout, ending)
+        placed = SequenceStep(kernel, (0, count + 1, *range(2, count)))
+        three = (SequenceStep(turning, (1, count)), SequenceStep(points, (count, count + 1)), placed)
+        return KernelSequence(count, three, (elements * c.dtype.compute.size, size))
     kernel = _direct_kernel("convolution_input_gradient", c, machine, problem, plan, layouts, ending)
     steps = (SequenceStep(turning, (1, count)), SequenceStep(kernel, (0, count, *range(2, count))))
     return KernelSequence(count, steps, (elements * c.dtype.compute.size,))

@@ -79,6 +79,10 @@ class DirectPlan:
     grid: tuple[int, int]
     cycles: float
 
+    @property
+    def panel(self) -> int:
+        return self.vectors * self.lanes
+
     def __str__(self) -> str:
         shapes = sorted({size for pieces in self.pieces for size, _ in pieces.sizes}, reverse=True)
         what = "images of a pixel" if self.by_images else f"pixels in {self.lines} lines"

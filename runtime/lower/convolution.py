@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 
 from graphc.operation import Operation, Tensor
@@ -72,7 +73,10 @@ def _count_columns(anchor: Operation) -> int:
 
 
 def describe_convolution(anchor: Operation) -> Convolution | DepthwiseConvolution:
-    """The forward convolution that an operation is, or is a gradient of."""
+    """The forward convolution that an operation is, or is a gradient of.
+
+    GRAPHC_CONVOLUTION=direct or winograd is the method of all convolutions that have a choice.
+    """
     attributes = anchor.attributes
     first, second = (t.type.sizes for t in anchor.inputs)
     images, window = first, second
@@ -82,11 +86,13 @@ def describe_convolution(anchor: Operation) -> Convolution | DepthwiseConvolutio
         window = attributes["filter_shape"]
     (top, bottom), (left, right) = attributes["padding"]
     count, height, width, channels = images
-    kind = DepthwiseConvolution if anchor.definition.name.startswith("depthwise") else Convolution
-    return kind(
+    shapes = (
         count, height, width, channels, window[0], window[1], window[3], tuple(attributes["strides"]),
         (top, bottom, left, right), tuple(attributes["dilations"]), anchor.output.dtype,
     )  # fmt: skip
+    if anchor.definition.name.startswith("depthwise"):
+        return DepthwiseConvolution(*shapes)
+    return Convolution(*shapes, os.environ.get("GRAPHC_CONVOLUTION", ""))
 
 
 def _find_extras(body: Program, anchor: Operation) -> list[Tensor]:

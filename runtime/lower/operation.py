@@ -36,7 +36,8 @@ def lower_operation(operation: Operation, machine: Machine, threads: int) -> lis
     lower = _FAMILIES.get(operation.definition.kernel or "")
     if lower is None:
         raise ValueError(f"{operation.name}: {operation.definition.name} has no lowering")
-    return lower_once(lower, operation, machine, threads, os.environ.get("GRAPHC_SCHEDULE", ""))
+    options = " ".join(f"{name}={os.environ.get(name, '')}" for name in ("GRAPHC_SCHEDULE", "GRAPHC_CONVOLUTION"))
+    return lower_once(lower, operation, machine, threads, options)
 
 
 def _lower_fused(operation: Operation, machine: Machine, threads: int) -> list[LoweredStep]:

@@ -17,7 +17,12 @@ def program():
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("GRAPHC_MATMUL_PRECISION", "bf16"), ("GRAPHC_SCHEDULE", "scalar"), ("GRAPHC_DISABLE", "fold_constants")],
+    [
+        ("GRAPHC_MATMUL_PRECISION", "bf16"),
+        ("GRAPHC_SCHEDULE", "scalar"),
+        ("GRAPHC_CONVOLUTION", "direct"),
+        ("GRAPHC_DISABLE", "fold_constants"),
+    ],
 )
 def test_options_of_the_environment(program, monkeypatch, name, value):
     monkeypatch.delenv(name, raising=False)

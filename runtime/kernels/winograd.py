@@ -1,0 +1,216 @@
+"""Winograd's convolution of 3 x 3 taps at distance 1 as data: the tiles it walks, how they are cut, what that should cost.
+
+The result is cut into tiles of m x m pixels. The window of (m + 2) x (m + 2) inputs that a tile sees becomes as many points
+for every channel, each of which is a matrix product of its own: tiles by channels with channels by filters.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from graphc import dtypes
+from graphc.runtime.emit.function import Function, Operand, Value
+from graphc.runtime.kernel import MAXIMUM_CHUNKS
+from graphc.runtime.kernels.convolution import Axis
+from graphc.runtime.kernels.convolution_plan import TILE_ENDS, VECTOR_ENDS, DirectProblem
+from graphc.runtime.kernels.gemm_plan import SERIAL_FLOPS, register_tiles, tile_cycles
+from graphc.runtime.kernels.winograd_transforms import TAPS, TWO_BY_TWO, Matrix, Transforms, count_operations
+from graphc.runtime.schedule.machine import Machine
+
+LINE_BYTES = 64  # of cache
+WAY_BYTES = 4096  # of the first cache: addresses at this distance share a set
+TILE_CYCLES = 20.0  # to find a tile and call what transforms it
+STEP_CYCLES = 3000.0  # to begin and end one more step
+FAR_LINE = 3.0  # cycles to read a line that the second cache does not hold
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class WinogradProblem:
+    """A convolution (or the gradient of one that is itself one) by 3 x 3 taps, which stride and dilation leave together."""
+
+    images: int
+    rows: Axis
+    columns: Axis
+    channels: int
+    filters: int
+    transforms: Transforms = TWO_BY_TWO
+
+    @property
+    def tile_grid(self) -> tuple[int, int, int]:
+        """Images, tiles down and tiles across."""
+        m = self.transforms.outputs
+        return self.images, math.ceil(self.rows.outputs / m), math.ceil(self.columns.outputs / m)
+
+    @property
+    def tiles(self) -> int:
+        return math.prod(self.tile_grid)
+
+
+def winograd_problem(problem: DirectProblem) -> WinogradProblem | None:
+    """The same work as tiles, or None where there is no such way."""
+    if len(problem.phases) != 1 or problem.dtype != dtypes.float32:
+        return None
+    rows, columns = problem.phases[0]
+    if any((axis.taps, axis.stride, axis.step) != (TAPS, 1, 1) for axis in (rows, columns)):
+        return None
+    return WinogradProblem(problem.images, rows, columns, problem.channels, problem.filters)
+
+
+# -- what tiles meet at the borders
+
+
+def window_spans(axis: Axis, stride: int, width: int) -> list[tuple[int, tuple[int, int]]]:
+    """Runs of tiles as (end, (first, end of the positions inside)) for windows of `width` that move by `stride`."""
+
+    def span(tile: int) -> tuple[int, int]:
+        base = axis.start + tile * stride
+        low = min(max(0, -base), width)
+        return low, min(max(low, axis.size - base), width)
+
+    return _runs([span(tile) for tile in range(math.ceil(axis.outputs / stride))])
+
+
+def result_spans(axis: Axis, stride: int) -> list[tuple[int, int]]:
+    """Runs of tiles as (end, results that exist)."""
+    return _runs([min(stride, axis.outputs - at) for at in range(0, axis.outputs, stride)])
+
+
+def _runs(values: Sequence[T]) -> list[tuple[int, T]]:
+    return [(i + 1, value) for i, value in enumerate(values) if i + 1 == len(values) or values[i + 1] != value]
+
+
+def choose_run(function: Function, index: Operand, runs: Sequence[tuple[int, T]], body: Callable[[T], None]) -> None:
+    """Emits body(value) for every run, of which one happens by the index."""
+    (end, value), *rest = runs
+    if not rest:
+        body(value)
+        return
+    condition: Value | bool = index < end if isinstance(index, int) else function.icmp("slt", index, end)
+    function.if_else(condition, lambda: body(value), lambda: choose_run(function, index, rest, body))
+
+
+# -- how values of a block of tiles lie
+
+
+@dataclass(frozen=True)
+class PointLayout:
+    """For every point a matrix of `rows` by `columns`, `row` elements between rows and `point` elements between points."""
+
+    rows: int
+    columns: int
+    row: int
+    point: int
+
+
+def point_layout(rows: int, columns: int, lanes: int, size: int) -> PointLayout:
+    """Whole vectors; neither the rows nor the points of a column fall in few sets of the first cache."""
+    line = LINE_BYTES // size
+    row = math.ceil(columns / lanes) * lanes
+    row += line if row * size % (WAY_BYTES // 2) == 0 else 0
+    lines = math.ceil(rows * row / line)
+    return PointLayout(rows, columns, row, (lines + 1 - lines % 2) * line)
+
+
+# -- how the work is cut
+
+
+@dataclass(frozen=True)
+class WinogradPlan:
+    """Register tiles of `height` tiles by `vectors`; a chunk takes `block` of them at a time, panel after panel."""
+
+    transforms: Transforms
+    height: int
+    vectors: int
+    lanes: int
+    block: int
+    grid: tuple[int, int]
+    cycles: float
+
+    @property
+    def panel(self) -> int:
+        return self.vectors * self.lanes
+
+    def __str__(self) -> str:
+        m = self.transforms.outputs
+        return (
+            f"winograd tiles of {m}x{m} pixels, {self.height} by {self.vectors} vectors of {self.lanes}; blocks of "
+            f"{self.height * self.block} tiles; grid {self.grid[0]}x{self.grid[1]}; {self.cycles:.0f} cycles expected"
+        )
+
+
+def plan_winograd(problem: WinogradProblem, machine: Machine, threads: int) -> WinogradPlan:
+    """The cheapest plan by the model; `threads` decides the grid alone."""
+    best = min(_candidates(problem, machine), key=lambda plan: plan.cycles)
+    flops = 2 * problem.transforms.points * problem.tiles * problem.channels * problem.filters
+    if threads <= 1 or flops < SERIAL_FLOPS:
+        return best
+    units, panels = math.ceil(problem.tiles / best.height), math.ceil(problem.filters / best.panel)
+    read = transform_cycles(machine, problem.transforms.inputs, best.height, problem.channels)
+    summed = best.cycles / (units * panels)
+    return replace(best, grid=winograd_grid(units, panels, read, summed, threads))
+
+
+def winograd_grid(units: int, panels: int, read: float, summed: float, threads: int) -> tuple[int, int]:
+    """Parts of tiles and of panels so that the busiest thread has least; every part of the panels reads its tiles anew."""
+    best, best_cost = (1, 1), math.inf
+    for second in range(1, min(panels, 2 * threads) + 1):
+        for rounds in (1, 2, 4):
+            first = max(1, min(units, threads * rounds // second, MAXIMUM_CHUNKS // second))
+            chunk = math.ceil(units / first) * (read + math.ceil(panels / second) * summed)
+            cost = math.ceil(first * second / threads) * chunk * (1 + 1e-4 * first * second)
+            if cost < best_cost:
+                best, best_cost = (first, second), cost
+    return best
+
+
+def _candidates(problem: WinogradProblem, machine: Machine) -> Iterator[WinogradPlan]:
+    p, transforms = problem, problem.transforms
+    lanes = machine.lanes(dtypes.float32.bits)
+    needed = math.ceil(p.filters / lanes)
+    around = transform_cycles(machine, transforms.inputs, p.tiles, p.channels)
+    around += transform_cycles(machine, transforms.results, p.tiles, p.filters)
+    around += transform_cycles(machine, transforms.taps, p.channels, p.filters) + STEP_CYCLES
+    for height, widest in sorted({(rows, min(vectors, needed)) for rows, vectors in register_tiles(machine)}):
+        for rows in {height, math.ceil(p.tiles / math.ceil(p.tiles / height))}:
+            count = math.ceil(p.tiles / rows)
+            block = min(count, _block(p, machine, rows, widest * lanes))
+            cycles = product_cycles(machine, (rows, count), p.filters, widest, p.channels) * transforms.points
+            lines = p.channels * p.filters * transforms.points * 4 // LINE_BYTES
+            far = lines * 64 > machine.l2_bytes // 2
+            cycles += math.ceil(count / block) * lines * FAR_LINE * far
+            yield WinogradPlan(transforms, rows, widest, lanes, block, (1, 1), cycles + around)
+
+
+def _block(problem: WinogradProblem, machine: Machine, height: int, panel: int) -> int:
+    """Register tiles whose points, as inputs and as sums of a panel, stay in half of the second cache."""
+    tile = problem.transforms.points * (problem.channels + panel) * dtypes.float32.size
+    return max(1, min(BLOCK_TILES // height, machine.l2_bytes // 2 // (tile * height)))
+
+
+BLOCK_TILES = 64
+
+
+def product_cycles(machine: Machine, rows: tuple[int, int], columns: int, vectors: int, depth: int) -> float:
+    """Of the products of one point: `rows` is how high and how many register tiles are."""
+    lanes = machine.lanes(dtypes.float32.bits)
+    height, count = rows
+    whole, rest = divmod(columns, vectors * lanes)
+    total = 0.0
+    for width, panels in ((vectors, whole), (math.ceil(rest / lanes), 1 if rest else 0)):
+        if panels:
+            ends = TILE_ENDS + VECTOR_ENDS * height * width
+            total += panels * count * (depth * tile_cycles(machine, height, width) + ends)
+    return total
+
+
+def transform_cycles(machine: Machine, matrix: Matrix, squares: int, channels: int) -> float:
+    """Of squares of vectors along channels: their sums, and every element read and written once."""
+    vectors = math.ceil(channels / machine.lanes(dtypes.float32.bits))
+    read, written = len(matrix[0]) ** 2, len(matrix) ** 2
+    each = count_operations(matrix) / machine.fma_ports + read / machine.load_ports + written
+    return squares * (TILE_CYCLES + vectors * each)

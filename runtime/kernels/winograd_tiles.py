@@ -1,0 +1,202 @@
+"""The functions that a Winograd kernel calls for one tile: transforms of squares of pixels, as they come and as they go."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from graphc import dtypes
+from graphc.runtime.emit.function import F32, I64, PTR, Function, Module, Operand, Value, constant
+from graphc.runtime.emit.vectors import load
+from graphc.runtime.kernels.arithmetic import PlainArithmetic, vector_of
+from graphc.runtime.kernels.convolution import Axis
+from graphc.runtime.kernels.finish import INLINE_LINES, Block, Finish, emit_in_registers, epilogue_lines
+from graphc.runtime.kernels.indexing import split_index
+from graphc.runtime.kernels.microkernel import lane_mask
+from graphc.runtime.kernels.tile import Epilogue
+from graphc.runtime.kernels.transpose import HELPER
+from graphc.runtime.kernels.winograd import PointLayout, WinogradProblem, choose_run, result_spans, window_spans
+from graphc.runtime.kernels.winograd_transforms import Matrix, Square, transform_square
+from graphc.runtime.schedule.machine import Machine
+
+DTYPE = dtypes.float32
+
+
+def each_vector(function: Function, channels: int, lanes: int, body: Callable[[Operand, int], None]) -> None:
+    """body(first channel, valid lanes) for whole vectors, in a loop, and for what is left."""
+
+    def vector(c: Operand, _: list[Value]) -> list[Value]:
+        body(c, lanes)
+        return []
+
+    whole = channels - channels % lanes
+    function.loop(0, whole, lanes, [], vector)
+    if whole < channels:
+        body(whole, channels - whole)
+
+
+class SquareReader:
+    """Brings the squares of pixels that tiles see into points: matrix * square * matrix^T for every channel.
+
+    The square of tile (i, j) begins at row rows.start + i * stride and column columns.start + j * stride of an image;
+    what lies outside counts as zero and is not read.
+    """
+
+    def __init__(
+        self, module: Module, machine: Machine, name: str, matrix: Matrix, axes: tuple[Axis, Axis], stride: int, channels: int
+    ):
+        self.module, self.machine, self.name, self.matrix = module, machine, name, matrix
+        self.axes, self.stride, self.channels = axes, stride, channels
+        self.lanes, self.width = machine.lanes(DTYPE.bits), len(matrix[0])
+
+    def call(
+        self, function: Function, images: Value, tile: tuple[Operand, ...], channel: Operand, count: int, target: Value,
+        layout: PointLayout,
+    ) -> None:  # fmt: skip
+        """Transforms `count` channels from the given one on; `target` is the row of the tile at the first point."""
+        n, i, j = tile
+        rows, columns = self.axes
+
+        def at(span: tuple[int, int], across: tuple[int, int]) -> None:
+            empty = span[0] == span[1] or across[0] == across[1]
+            y: Operand = 0 if empty else function.add(function.mul(i, self.stride), rows.start + span[0])
+            x: Operand = 0 if empty else function.add(function.mul(j, self.stride), columns.start + across[0])
+            place = function.add(function.mul(function.add(function.mul(n, rows.size), y), columns.size), x)
+            place = function.add(function.mul(place, self.channels), channel)
+            name = self._function((0, 0) if empty else span, (0, 0) if empty else across, count, layout)
+            function.call(f"@{name}", "void", [function.offset(images, place, F32), target])
+
+        down, along = (window_spans(axis, self.stride, self.width) for axis in self.axes)
+        choose_run(function, i, down, lambda span: choose_run(function, j, along, lambda across: at(span, across)))
+
+    def _function(self, rows: tuple[int, int], columns: tuple[int, int], count: int, layout: PointLayout) -> str:
+        """A function (first pixel inside, target)."""
+        name = f"{self.name}_{rows[0]}_{rows[1]}x{columns[0]}_{columns[1]}_{count}"
+        if name in self.module.functions:
+            return name
+        function = Function(self.module, name, [("source", "ptr noalias"), ("target", "ptr noalias")], **HELPER)
+        source, target = function.arguments
+        line = self.axes[1].size * self.channels
+
+        def pixel(y: int, x: int, start: Value, valid: int) -> Value | None:
+            if not (rows[0] <= y < rows[1] and columns[0] <= x < columns[1]):
+                return None
+            place = function.offset(start, (y - rows[0]) * line + (x - columns[0]) * self.channels, F32)
+            return load(function, self.machine, place, DTYPE, self.lanes, lane_mask(valid, self.lanes))
+
+        def vector(c: Operand, valid: int) -> None:
+            start, place = function.offset(source, c, F32), function.offset(target, c, F32)
+            square = [[pixel(y, x, start, valid) for x in range(self.width)] for y in range(self.width)]
+            points = transform_square(function, self.matrix, square, self.machine.has_fma)
+            store_points(function, points, place, layout.point, self.lanes)
+
+        each_vector(function, count, self.lanes, vector)
+        function.return_void()
+        return name
+
+
+def store_points(function: Function, square: Square, place: Value, distance: int, lanes: int) -> None:
+    """Every value of the square at its point."""
+    zero = constant(0, vector_of(DTYPE, lanes))
+    for point, value in enumerate(value for row in square for value in row):
+        function.store(value or zero, function.offset(place, point * distance, F32))
+
+
+def load_points(function: Function, width: int, place: Value, distance: int, lanes: int) -> Square:
+    type_ = vector_of(DTYPE, lanes)
+    return [
+        [function.load(function.offset(place, (y * width + x) * distance, F32), type_) for x in range(width)]
+        for y in range(width)
+    ]
+
+
+class TileWriter:
+    """Turns the sums of a tile and panel into pixels, and hands these to the epilogue."""
+
+    def __init__(
+        self, module: Module, arithmetic: PlainArithmetic, problem: WinogradProblem, epilogue: Epilogue, panel: int,
+        layout: PointLayout,
+    ):  # fmt: skip
+        self.module, self.arithmetic, self.problem, self.epilogue = module, arithmetic, problem, epilogue
+        self.panel, self.layout, self.lanes = panel, layout, arithmetic.lanes
+        self.finish = Finish(module, arithmetic, epilogue, panel)
+        m = problem.transforms.outputs
+        self.spans = result_spans(problem.rows, m), result_spans(problem.columns, m)
+        kinds = len(self.spans[0]) * len(self.spans[1]) * (2 if problem.filters % arithmetic.lanes else 1)
+        self.in_registers = epilogue_lines(epilogue, arithmetic, 0) * m * m * kinds <= INLINE_LINES
+
+    def begin(self, function: Function) -> None:
+        """Takes room on the stack; in the entry block."""
+        m = self.problem.transforms.outputs
+        self.pixels = None
+        if not self.in_registers:
+            self.pixels = function.allocate(vector_of(DTYPE, self.lanes), m * m * self.panel // self.lanes)
+
+    def call(
+        self, function: Function, sums: Value, tile: tuple[Operand, ...], column: Operand, count: int, operands: Value
+    ) -> None:
+        """`sums` is the row of the tile at the first point; `count` filters from `column` on are valid."""
+        n, i, j = tile
+        m, rows, columns = self.problem.transforms.outputs, self.problem.rows, self.problem.columns
+
+        def at(height: int, width: int) -> None:
+            y = function.add(function.mul(n, rows.outputs), function.mul(i, m))
+            row = function.add(function.mul(y, columns.outputs), function.mul(j, m))
+            name = self._function(height, width, count)
+            target = [operands] if self.pixels is None else [self.pixels]
+            where = [function.coerce(index, I64) for index in (row, column)] if self.pixels is None else []
+            function.call(f"@{name}", "void", [sums, *target, *where])
+            if self.pixels is None:
+                return
+            vectors = math.ceil(count / self.lanes)
+            last = count - (vectors - 1) * self.lanes
+            pitch = (width, 1, columns.outputs)
+            block = Block(self.pixels, row, column, height * width, vectors, last, pitch)
+            self.finish.call(function, block, operands, ())
+
+        choose_run(
+            function, i, self.spans[0], lambda h: choose_run(function, j, self.spans[1], lambda w: at(h, w))
+        )
+
+    def _function(self, height: int, width: int, count: int) -> str:
+        """A function (sums, operands, row, column), or (sums, pixels) where the epilogue follows."""
+        name = f"write_{height}x{width}_{count}"
+        if name in self.module.functions:
+            return name
+        names = [("sums", "ptr noalias")]
+        names += [("operands", PTR), ("row", I64), ("column", I64)] if self.in_registers else [("pixels", "ptr noalias")]
+        function = Function(self.module, name, names, **HELPER)
+        sums, target = function.arguments[:2]
+        transforms = self.problem.transforms
+
+        def vector(c: Operand, valid: int) -> None:
+            square = load_points(function, transforms.width, function.offset(sums, c, F32), self.layout.point, self.lanes)
+            pixels = transform_square(function, transforms.results, square, self.arithmetic.machine.has_fma)
+            values = [value for line in pixels[:height] for value in line[:width] if value is not None]
+            if not self.in_registers:
+                for r, value in enumerate(values):
+                    function.store(value, function.offset(function.offset(target, c, F32), r * self.panel, F32))
+                return
+            row, column = function.arguments[2:]
+            offsets = [y * self.problem.columns.outputs + x for y in range(height) for x in range(width)]
+            emit_in_registers(
+                function, self.arithmetic, self.epilogue, [[v] for v in values], row, function.add(column, c), valid, (),
+                target, offsets,
+            )  # fmt: skip
+
+        each_vector(function, count, self.lanes, vector)
+        function.return_void()
+        return name
+
+
+def over_tiles(
+    function: Function, problem: WinogradProblem, first: Operand, count: Operand,
+    body: Callable[[Operand, tuple[Operand, ...]], None],
+) -> None:  # fmt: skip
+    """body(place in the block, (image, tile down, tile across)) for `count` tiles from the given one on."""
+
+    def tile(number: Operand, _: list[Value]) -> list[Value]:
+        body(number, tuple(split_index(function, function.add(first, number), problem.tile_grid)))
+        return []
+
+    function.loop(0, count, 1, [], tile)

@@ -1,0 +1,179 @@
+"""Winograd's convolution and gradients: against sums in double precision, at every border, machine and number of threads."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from convolution_reference import KINDS, arrays, check, forward
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from kernel_running import guarded, machines, run_sequence
+
+from graphc import dtypes
+from graphc.runtime.emit.function import Function
+from graphc.runtime.kernels.convolution import Convolution, forward_axis
+from graphc.runtime.kernels.convolution_kernels import build_convolution
+from graphc.runtime.kernels.tile import Tile
+from graphc.runtime.kernels.winograd import result_spans, window_spans
+from graphc.runtime.kernels.winograd_transforms import TWO_BY_TWO
+
+MACHINES = machines()
+TILED = ("forward", "input")
+
+
+@st.composite
+def tiled_convolutions(draw, largest: int = 13) -> Convolution:
+    """Whatever tiles can do, with all borders."""
+    number = st.integers
+    padding = draw(st.sampled_from([(0, 0, 0, 0), (1, 1, 1, 1), (0, 1, 0, 1), (2, 1, 0, 2), (4, 4, 4, 4)]))
+    height = draw(number(max(1, 3 - padding[0] - padding[1]), largest))
+    width = draw(number(max(1, 3 - padding[2] - padding[3]), largest))
+    channels, filters = (draw(st.sampled_from([1, 2, 3, 5, 8, 15, 16, 17, 32, 40])) for _ in range(2))
+    images = draw(number(1, 5))
+    return Convolution(images, height, width, channels, 3, 3, filters, (1, 1), padding, method="winograd")
+
+
+def schedules(c: Convolution, **options) -> list[str]:
+    machine = options.pop("machine", MACHINES[0])
+    return [step.kernel.schedule for step in build_convolution(replace(c, **options), machine, 2).steps]
+
+
+def is_tiled(c: Convolution, **options) -> bool:
+    return any("winograd" in schedule for schedule in schedules(c, **options))
+
+
+@pytest.mark.parametrize("kind", TILED)
+@pytest.mark.parametrize("machine", MACHINES, ids=lambda machine: machine.name)
+def test_shapes_of_every_border(kind, machine):
+    @settings(max_examples=12, deadline=None, derandomize=True)
+    @given(tiled_convolutions(), st.sampled_from([1, 2, 4]), st.integers(0, 99))
+    def run(c, threads, seed):
+        KINDS[kind](c, seed, machine, threads)
+
+    run()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", TILED)
+@pytest.mark.parametrize("machine", MACHINES, ids=lambda machine: machine.name)
+def test_many_shapes_of_every_border(kind, machine):
+    @settings(max_examples=150, deadline=None)
+    @given(tiled_convolutions(largest=30), st.sampled_from([1, 2, 4]), st.integers(0, 99))
+    def run(c, threads, seed):
+        KINDS[kind](c, seed, machine, threads)
+
+    run()
+
+
+@pytest.mark.parametrize("kind", TILED)
+@pytest.mark.parametrize("shape", [(32, 13, 13, 32, 64), (1, 40, 31, 24, 40), (3, 9, 8, 300, 17)])
+def test_bits_do_not_depend_on_threads(kind, shape):
+    images, height, width, channels, filters = shape
+    c = Convolution(images, height, width, channels, 3, 3, filters, padding=(1, 1, 1, 1), method="winograd")
+    results = [KINDS[kind](c, 3, MACHINES[0], threads) for threads in (1, 2, 4)]
+    assert np.array_equal(results[0], results[1]) and np.array_equal(results[0], results[2])
+
+
+def test_small_integers_are_exact():
+    c = Convolution(3, 11, 10, 20, 3, 3, 18, padding=(1, 1, 1, 1), method="winograd")
+    rng = np.random.default_rng(0)
+    images = rng.integers(-8, 9, (3, 11, 10, 20)).astype(np.float32)
+    filters = rng.integers(-8, 9, (3, 3, 20, 18)).astype(np.float32)
+    result = np.empty((3, 11, 10, 18), np.float32)
+    run_sequence(build_convolution(c, MACHINES[0], 2), [images, filters, result], MACHINES[0])
+    assert np.array_equal(result, forward(c, images, filters))
+
+
+def test_an_infinity_reaches_the_tiles_that_see_it_alone():
+    c = Convolution(1, 12, 12, 16, 3, 3, 16, method="winograd")
+    images, filters, _ = arrays(c, 0)
+    images[0, 5, 5, 3] = np.inf
+    result = np.empty((1, 10, 10, 16), np.float32)
+    run_sequence(build_convolution(c, MACHINES[0], 1), [images, filters, result], MACHINES[0])
+    reached = ~np.isfinite(result).all(axis=(0, 3))
+    assert reached[3:6, 3:6].all()  # what the direct sum would make infinite
+    assert not reached[:2].any() and not reached[:, :2].any() and not reached[6:].any() and not reached[:, 6:].any()
+
+
+class LongEpilogue:
+    """result = a polynomial of the sum and of one value a pixel and channel: too long to be repeated in registers."""
+
+    operand_count = 2
+
+    def __init__(self, filters: int, terms: int):
+        self.filters, self.terms = filters, terms
+
+    def emit(self, function: Function, tile: Tile) -> None:
+        for r, row in enumerate(tile.values):
+            for j, value in enumerate(row):
+                other = tile.load(tile.operands[0], dtypes.float32, r, j, self.filters)
+                total = function.fadd(value, other)
+                for _ in range(self.terms):
+                    total = function.fadd(function.fmul(total, 0.5), other)
+                tile.store(total, tile.operands[1], dtypes.float32, r, j, self.filters)
+
+
+@pytest.mark.parametrize("terms", [1, 40])
+@pytest.mark.parametrize("shape", [(2, 7, 8, 5, 19), (1, 3, 3, 16, 32), (4, 6, 5, 33, 70)])
+def test_epilogues_in_registers_and_after(terms, shape):
+    images, height, width, channels, filters = shape
+    c = Convolution(images, height, width, channels, 3, 3, filters, padding=(1, 1, 0, 0), method="winograd")
+    for machine in MACHINES:
+        x, w, other = arrays(c, 5)
+        result = guarded(other.shape)
+        run_sequence(build_convolution(c, machine, 2, LongEpilogue(filters, terms)), [x, w, other, result], machine)
+        expected, scale = forward(c, x, w) + other, forward(c, abs(x), abs(w)) + abs(other)
+        for _ in range(terms):
+            expected = expected * 0.5 + other
+        check(result, expected, scale, c, f"epilogue of {terms} terms")
+
+
+def test_what_is_chosen():
+    deep = Convolution(16, 28, 28, 64, 3, 3, 64, padding=(1, 1, 1, 1))
+    assert is_tiled(deep) and not is_tiled(deep, method="direct")
+    assert all(is_tiled(deep, machine=machine) for machine in MACHINES)
+    assert not is_tiled(deep, channels=1) and not is_tiled(deep, channels=3)
+    assert not is_tiled(deep, images=1, height=4, width=4)
+    for other in ({"strides": (2, 2)}, {"dilations": (1, 2)}, {"kernel_width": 1}, {"dtype": dtypes.float64}):
+        assert not is_tiled(deep, method="winograd", **other), other
+
+
+def test_the_choice_does_not_depend_on_threads():
+    c = Convolution(8, 14, 14, 32, 3, 3, 32, padding=(1, 1, 1, 1))
+    texts = {len(build_convolution(c, MACHINES[0], threads).steps) for threads in (1, 2, 3, 8, 64)}
+    assert texts == {2}
+
+
+def test_flops_are_those_of_the_direct_sum():
+    c = Convolution(2, 9, 9, 32, 3, 3, 32)
+    flops = [build_convolution(replace(c, method=m), MACHINES[0], 1).steps[-1].kernel.flops for m in ("direct", "winograd")]
+    assert flops[0] == flops[1] == c.flops
+
+
+def test_unknown_methods():
+    with pytest.raises(ValueError, match="method is direct or winograd"):
+        Convolution(1, 3, 3, 1, 3, 3, 1, method="fft")
+
+
+def test_transforms_make_a_convolution():
+    """outputs = A^T [(G taps) * (B^T inputs)] for numbers that floats hold exactly."""
+    t, rng = TWO_BY_TWO, np.random.default_rng(1)
+    for _ in range(20):
+        inputs, taps = rng.integers(-9, 10, t.width), rng.integers(-9, 10, 3)
+        found = np.array(t.results) @ ((np.array(t.taps) @ taps) * (np.array(t.inputs) @ inputs))
+        assert np.array_equal(found, [inputs[i : i + 3] @ taps for i in range(t.outputs)])
+
+
+def test_spans_cover_what_lies_inside():
+    for size, before, after in [(1, 1, 1), (5, 0, 0), (6, 1, 1), (7, 4, 4), (2, 2, 9)]:
+        axis = forward_axis(size, 3, 1, 1, (before, after))
+        tiles = -(-axis.outputs // 2)
+        runs, ends = window_spans(axis, 2, 4), result_spans(axis, 2)
+        assert runs[-1][0] == ends[-1][0] == tiles
+        for tile in range(tiles):
+            low, high = next(span for end, span in runs if tile < end)
+            inside = [p for p in range(4) if 0 <= tile * 2 - before + p < size]
+            assert list(range(low, high)) == inside
+            assert next(count for end, count in ends if tile < end) == min(2, axis.outputs - 2 * tile)
