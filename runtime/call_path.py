@@ -34,7 +34,8 @@ from graphc.runtime.calls.records import (
     has_own_scalar,
 )
 from graphc.runtime.calls.recycler_code import recycled_bytes
-from graphc.runtime.executor import Executable, Failure, walk_routines
+from graphc.runtime.core_routines import core_routines
+from graphc.runtime.executor import Executable, Failure
 
 __all__ = ["Call", "CallChain", "Feed", "Result", "RunLock", "Shape", "StaleCallError", "make_callable", "make_run"]
 
@@ -162,7 +163,7 @@ class Call:
             entry.recycled_bytes = _mapping_bytes(result)
         self._items = _integers([-1 if item is None else item for item in self.items])
         self._fetch_addresses, self._key_addresses = _addresses(self.fetches), _addresses(self.keys)
-        record.walk, record.program = walk_routines()["walk"], executable.address
+        record.walk, record.program = core_routines()["walk"], executable.address
         record.slots = ctypes.addressof(self.slots)
         record.feeds, record.feed_count = ctypes.addressof(self._feeds), len(self.feeds)
         record.results, record.result_count = ctypes.addressof(self._results), len(self.results)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,7 +17,6 @@ from graphc.passes.pipeline import PASSES, optimise
 from graphc.passes.plan_memory import ARENA, CONSTANTS, FEEDS, RESULTS, RUN_KEY, VARIABLES, MemoryPlan, plan_memory
 from graphc.program import FEED, RUN, VARIABLE, Program
 from graphc.runtime.compiled_record import SHARED_FROM, Binding, CompiledRecord, Constant
-from graphc.runtime.dump import StageList, record_compilation
 from graphc.runtime.executor import Executable, Operand, Step
 from graphc.runtime.jit.engine import load_kernels
 from graphc.runtime.kernel import Kernel
@@ -28,6 +28,9 @@ from graphc.runtime.native_program import NativeProgram
 from graphc.runtime.program_store import constants_of
 from graphc.runtime.schedule.machine import Machine, host_machine
 from graphc.runtime.threads.pool import shared_pool
+
+if TYPE_CHECKING:
+    from graphc.runtime.dump import StageList
 
 ALIGNMENT = 64
 PASS_NAMES = tuple(dict.fromkeys(item.name for item in PASSES))
@@ -51,6 +54,8 @@ def dump_compilation(
 
     Raises NeedsValues as the backend does.
     """
+    from graphc.runtime.dump import record_compilation
+
     special = specialise_program(program, shapes, {})
     sink.add_program("specialise", special)
     context = Context(dump=sink.add_program)

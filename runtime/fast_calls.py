@@ -31,14 +31,15 @@ _KINDS: dict[Any, Shape] = {list: Shape.LIST, tuple: Shape.TUPLE}
 
 
 class FastCalls:
-    """The calls of one session, and its `run` that begins with them."""
+    """The calls of one session, and its `run` that begins with them: None until there is a call."""
 
     def __init__(self, graph: Graph, store: VariableStore, entropy: int, slow_run: Callable[..., Any]):
         self.graph, self.store, self.entropy = graph, store, entropy
         self.lock = RunLock()
         self.runs = ctypes.c_int64(0)  # counted up by every run that draws random numbers
         self.chain = CallChain()
-        self.run = make_run(self.chain, slow_run)
+        self.run: Callable[..., Any] | None = None
+        self._slow_run = slow_run
         self._callables: weakref.WeakSet[Call] = weakref.WeakSet()
         self._layout = -1
         self._adding = threading.Lock()
@@ -69,6 +70,8 @@ class FastCalls:
             return
         with self._adding:
             self.chain.add(call)
+            if self.run is None:
+                self.run = make_run(self.chain, self._slow_run)
             for old in self.chain.calls[MOST_CALLS:]:
                 self.chain.remove(old)
 

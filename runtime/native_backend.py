@@ -5,6 +5,7 @@ The compiler is loaded when there is something to compile.
 
 from __future__ import annotations
 
+import functools
 import os
 import time
 from collections.abc import Mapping
@@ -17,8 +18,12 @@ from graphc.passes import specialise as passes_specialise
 from graphc.passes.specialise import specialise
 from graphc.program import Program
 from graphc.runtime.backends import InterpretedProgram, NeedsValues
+from graphc.runtime.calls.native_path import call_path_sources
+from graphc.runtime.core_routines import CORE_SOURCES
 from graphc.runtime.executor import Executable
 from graphc.runtime.jit.engine import load_known_kernels
+from graphc.runtime.jit.routines import start_own_routines
+from graphc.runtime.jit.workers import sharing_the_interpreter
 from graphc.runtime.native_program import NativeProgram
 from graphc.runtime.program_store import find_program, program_key, store_program
 from graphc.runtime.schedule.machine import Machine, host_machine
@@ -34,9 +39,15 @@ class NativeBackend:
     name = "native"
 
     def __init__(self, threads: int | None = None):
-        self.machine: Machine = host_machine()
+        if start_own_routines(CORE_SOURCES | call_path_sources()):
+            with sharing_the_interpreter():
+                import graphc.runtime.compiler  # noqa: F401 - while those compile: where they were not on disk, little is
         self.pool = shared_pool(threads)
         self.threads = self.pool.threads
+
+    @functools.cached_property
+    def machine(self) -> Machine:
+        return host_machine()
 
     def compile(
         self, program: Program, shapes: Mapping[Tensor, tuple[int, ...]], known: Mapping[Tensor, np.ndarray]

@@ -68,7 +68,6 @@ class Session:
         entropy = int.from_bytes(os.urandom(8), "little") >> 1
         self._fast = FastCalls(self._graph, self.variables, entropy, self._run_slowly)
         self._order = self._fast.lock
-        self.run = self._fast.run  # type: ignore[method-assign]
 
     # -- what it is
 
@@ -110,6 +109,9 @@ class Session:
         not fit, InvalidArgumentError for a placeholder that was not fed, FailedPreconditionError for a variable without
         value, and what operations raise while they run.
         """
+        fast = self._fast.run
+        if fast is not None and options is None and run_metadata is None:
+            return fast(fetches, feed_dict)
         return self._run_slowly(fetches, feed_dict, options, run_metadata)
 
     def _run_slowly(
@@ -127,6 +129,8 @@ class Session:
         program = self._native_program(plan, feeds)
         if program is not None:
             self._fast.add(fetches, feed_dict or {}, program, plan.tensors)
+            if type(self).run is Session.run and self._fast.run is not None:
+                self.run = self._fast.run  # type: ignore[method-assign]
         return plan.rebuild(values)
 
     def find_compiled(

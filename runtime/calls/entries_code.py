@@ -63,7 +63,7 @@ def _capsule_pointer(f: Routine, own: Value) -> Value:
 def _emit_match_fetches(module: Module) -> None:
     """Whether a record was made for these fetches, which are `shape` and `count` of objects."""
     arguments = [("call", PTR), ("fetches", PTR), ("shape", I64), ("count", I64)]
-    f = internal(module, "match_fetches", arguments, I1)
+    f = internal(module, "match_fetches", arguments, I1, inlined=True)
     call, fetches, shape, count = f.arguments
     f.return_if(f.icmp("ne", shape, f.field(call, CallRecord, "shape")), False)
     f.return_if(f.icmp("ne", count, f.field(call, CallRecord, "item_count")), False)
@@ -86,7 +86,7 @@ def _emit_match_feeds(module: Module) -> None:
     Keys are compared by identity while the dictionary is walked, so that no hash function of theirs is called; one
     that is used in the same order from run to run needs one comparison a key.
     """
-    f = internal(module, "match_feeds", [("call", PTR), ("feeds", PTR), ("values", PTR)], I1)
+    f = internal(module, "match_feeds", [("call", PTR), ("feeds", PTR), ("values", PTR)], I1, inlined=True)
     call, feeds, values = f.arguments
     keys, count = f.field(call, CallRecord, "keys"), f.field(call, CallRecord, "feed_count")
     position, key, value = f.cell(I64, 0), f.cell(PTR), f.cell(PTR)

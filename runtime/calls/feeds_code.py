@@ -75,7 +75,7 @@ def _store_integer(f: Routine, number: Value, value: Value, cell: Value) -> None
 
 def _emit_accept_array(module: Module) -> None:
     """Whether an ndarray is just what a feed expects."""
-    f = internal(module, "accept_array", [("array", PTR), ("feed", PTR)], I1)
+    f = internal(module, "accept_array", [("array", PTR), ("feed", PTR)], I1, inlined=True)
     array, feed = f.arguments
     head = f.at(array, OBJECT_HEAD)
     flags = f.bit_and(f.field(head, ArrayHead, "flags"), BEHAVED)
@@ -99,7 +99,7 @@ def _emit_accept_array(module: Module) -> None:
 def _emit_accept(module: Module) -> None:
     """Whether all arguments fit; `addresses` are then those of their values, `cells` hold plain numbers."""
     arguments = [("call", PTR), ("arguments", PTR), ("addresses", PTR), ("cells", PTR)]
-    f = internal(module, "accept", arguments, I1)
+    f = internal(module, "accept", arguments, I1, inlined=True)
     call, given, addresses, cells = f.arguments
     feeds = f.field(call, CallRecord, "feeds")
     with f.each(f.field(call, CallRecord, "feed_count")) as index:

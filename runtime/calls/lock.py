@@ -12,9 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from graphc.runtime.calls.lock_code import lock_module
 from graphc.runtime.calls.records import LockRecord
-from graphc.runtime.jit.engine import load_own_routines
+from graphc.runtime.core_routines import core_routines
 
 _PAUSE_SECONDS = 50e-6
 
@@ -78,7 +77,7 @@ if hasattr(os, "register_at_fork"):
 
 @functools.cache
 def _routines() -> dict[str, Any]:
-    addresses = load_own_routines("lock", lock_module)
+    addresses = core_routines()
     pointer, flag = ctypes.c_void_p, ctypes.c_int32
     return {
         "try_enter": ctypes.PYFUNCTYPE(flag, pointer, flag)(addresses["try_enter"]),

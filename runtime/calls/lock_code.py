@@ -13,14 +13,8 @@ from graphc.runtime.jit.routine import Routine
 WRITER, WAITING = 1 << 30, 1 << 29  # the bits below count readers
 
 
-def lock_module() -> str:
-    """Defines try_enter(lock, exclusive), leave(lock, exclusive) and withdraw(lock), for callers in Python."""
-    module = Module()
-    emit_lock(module, linkage="")
-    return str(module)
-
-
 def emit_lock(module: Module, linkage: str = "internal") -> None:
+    """Defines try_enter(lock, exclusive), leave(lock, exclusive) and withdraw(lock)."""
     _emit_try_enter(module, linkage)
     _emit_leave(module, linkage)
     _emit_withdraw(module, linkage)
@@ -28,7 +22,7 @@ def emit_lock(module: Module, linkage: str = "internal") -> None:
 
 def _emit_try_enter(module: Module, linkage: str) -> None:
     """1 where the lock was taken; a writer who fails leaves its mark and must come back or withdraw."""
-    f = Routine(module, "try_enter", [("lock", PTR), ("exclusive", I32)], I32, linkage=linkage)
+    f = Routine(module, "try_enter", [("lock", PTR), ("exclusive", I32)], I32, _attributes(linkage), linkage)
     lock, exclusive = f.arguments
     state_at = f.field_address(lock, LockRecord, "state")
     state = f.atomic_load(state_at, I32)
@@ -46,7 +40,7 @@ def _emit_try_enter(module: Module, linkage: str) -> None:
 
 
 def _emit_leave(module: Module, linkage: str) -> None:
-    f = Routine(module, "leave", [("lock", PTR), ("exclusive", I32)], linkage=linkage)
+    f = Routine(module, "leave", [("lock", PTR), ("exclusive", I32)], "void", _attributes(linkage), linkage)
     lock, exclusive = f.arguments
     state_at = f.field_address(lock, LockRecord, "state")
     with f.when(f.is_set(exclusive)):
@@ -61,6 +55,10 @@ def _emit_withdraw(module: Module, linkage: str) -> None:
     f = Routine(module, "withdraw", [("lock", PTR)], linkage=linkage)
     f.atomic("and", f.field_address(f.arguments[0], LockRecord, "state"), ~WAITING, I32)
     f.return_void()
+
+
+def _attributes(linkage: str) -> str:
+    return "nounwind alwaysinline" if linkage == "internal" else "nounwind"
 
 
 def is_held_by_caller(f: Routine, lock: Value) -> Value:

@@ -14,7 +14,7 @@ import numpy as np
 from graphc.runtime.calls.feeds_code import BEHAVED, TYPE_AT
 from graphc.runtime.calls.objects import find_symbols
 from graphc.runtime.calls.records import OBJECT_HEAD, ArrayHead, DtypeHead, RecyclerRecord
-from graphc.runtime.jit.engine import load_own_routines
+from graphc.runtime.jit.routines import load_own_routines
 from graphc.runtime.memory import guarded_side, keep_for_ever
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _FAST_CALL, _KEYWORDS = 0x80, 0x02  # METH_FASTCALL, METH_KEYWORDS
 _RETAINED_LIMIT = 1 << 30
+_NAME = "call path"
 _RETAINED_SHARE = 8  # of the machine's memory, at most one part in so many
 
 
@@ -41,7 +42,7 @@ class NativePath:
         self.recycler = RecyclerRecord(limit=_retained_limit())
         keep_for_ever(self.recycler)
         symbols = {**symbols, "recycler": ctypes.addressof(self.recycler)}
-        addresses = load_own_routines("call path", _call_path_module, symbols)
+        addresses = load_own_routines(_NAME, _call_path_module, symbols)
         self._call = _definition("graphc_callable", addresses["call_entry"], _FAST_CALL, "($self, /, *feeds)")
         self._strict = _definition("graphc_call", addresses["strict_entry"], _FAST_CALL, "($self, /, *feeds)")
         self._run = _definition("run", addresses["run_entry"], _FAST_CALL | _KEYWORDS, "($self, fetches, feed_dict=None)")
@@ -72,9 +73,16 @@ def _call_path_module() -> str:
 
 def native_path() -> NativePath | None:
     """The native call path, or None where it must not or cannot be used."""
-    if guarded_side() is not None or os.environ.get("GRAPHC_CALL_PATH", "native") == "python":
-        return None
-    return _checked_path()
+    return _checked_path() if _is_wanted() else None
+
+
+def call_path_sources() -> dict[str, Callable[[], str]]:
+    """The modules of routines that `native_path` is likely to load."""
+    return {_NAME: _call_path_module} if _is_wanted() and _interpreter_is_known() else {}
+
+
+def _is_wanted() -> bool:
+    return guarded_side() is None and os.environ.get("GRAPHC_CALL_PATH", "native") != "python"
 
 
 @functools.cache

@@ -71,9 +71,11 @@ def named_object(name: str) -> Value:
     return Value(f"@{name}", PTR)
 
 
-def internal(module: Module, name: str, arguments: list[tuple[str, str]], result: str = "void") -> Routine:
-    """A routine that only its module calls."""
-    return Routine(module, name, arguments, result, linkage="internal")
+def internal(
+    module: Module, name: str, arguments: list[tuple[str, str]], result: str = "void", inlined: bool = False
+) -> Routine:
+    """A routine that only its module calls. `inlined` is for what every call goes through."""
+    return Routine(module, name, arguments, result, "nounwind alwaysinline" if inlined else "nounwind", "internal")
 
 
 def find_symbols() -> dict[str, int]:

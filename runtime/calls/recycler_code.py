@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 
+from graphc.runtime.calls.objects import internal
 from graphc.runtime.calls.records import BlockRecord, RecyclerRecord
 from graphc.runtime.emit.function import I32, I64, PTR, Module, Value
 from graphc.runtime.jit.routine import NULL, Routine
@@ -39,13 +40,9 @@ def emit_recycler(module: Module) -> None:
     _emit_new_result(module)
 
 
-def _internal(module: Module, name: str, arguments: list[tuple[str, str]], result: str = "void") -> Routine:
-    return Routine(module, name, arguments, result, linkage="internal")
-
-
 def _emit_map(module: Module) -> None:
     """A new block of that many bytes (whole pages), or null; on a boundary of large pages if it is that large."""
-    f = _internal(module, "map_block", [("bytes", I64)], PTR)
+    f = internal(module, "map_block", [("bytes", I64)], PTR)
     (size,) = f.arguments
     large = f.icmp("uge", size, LARGE_PAGE)
     extra = f.select(large, f.coerce(LARGE_PAGE, I64), f.coerce(0, I64))
@@ -81,7 +78,7 @@ def _unmap_range(f: Routine, start: Value, end: Value) -> None:
 
 
 def _emit_unmap(module: Module) -> None:
-    f = _internal(module, "unmap_block", [("block", PTR)])
+    f = internal(module, "unmap_block", [("block", PTR)])
     (block,) = f.arguments
     f.foreign("munmap", I32, [f.field(block, BlockRecord, "data"), f.field(block, BlockRecord, "bytes")])
     f.foreign("free", "void", [block])
@@ -90,7 +87,7 @@ def _emit_unmap(module: Module) -> None:
 
 def _emit_take(module: Module) -> None:
     """A block of just that many bytes, kept or new; null where there is no memory."""
-    f = _internal(module, "take_block", [("bytes", I64)], PTR)
+    f = internal(module, "take_block", [("bytes", I64)], PTR)
     (size,) = f.arguments
     link = f.cell(PTR, f.field_address(_RECYCLER, RecyclerRecord, "first"))
     with f.forever() as loop:
@@ -112,7 +109,7 @@ def _count(f: Routine, blocks: int, size: Value) -> None:
 
 def _emit_evict(module: Module) -> None:
     """Unmaps the block not used for longest; there is at least one."""
-    f = _internal(module, "evict_block", [])
+    f = internal(module, "evict_block", [])
     link = f.cell(PTR, f.field_address(_RECYCLER, RecyclerRecord, "first"))
     with f.forever() as loop:
         block = f.load(f.load(link, PTR), PTR)
@@ -128,7 +125,7 @@ def _emit_evict(module: Module) -> None:
 
 def _emit_give(module: Module) -> None:
     """Keeps a block for later, and drops the oldest ones while there are too many."""
-    f = _internal(module, "give_block", [("block", PTR)])
+    f = internal(module, "give_block", [("block", PTR)])
     (block,) = f.arguments
     f.set_field(block, BlockRecord, "next", f.field(_RECYCLER, RecyclerRecord, "first"))
     f.set_field(_RECYCLER, RecyclerRecord, "first", block)
@@ -143,14 +140,14 @@ def _emit_give(module: Module) -> None:
 
 
 def _emit_capsule_dies(module: Module) -> None:
-    f = _internal(module, "capsule_dies", [("capsule", PTR)])
+    f = internal(module, "capsule_dies", [("capsule", PTR)])
     f.call("@give_block", "void", [f.foreign("PyCapsule_GetPointer", PTR, [f.arguments[0], NULL])])
     f.return_void()
 
 
 def _emit_recycled_array(module: Module) -> None:
     arguments = [("dtype", PTR), ("count", I32), ("dimensions", PTR), ("bytes", I64)]
-    f = _internal(module, "recycled_array", arguments, PTR)
+    f = internal(module, "recycled_array", arguments, PTR)
     dtype, count, dimensions, size = f.arguments
     block = f.call("@take_block", PTR, [size])
     with f.when(f.is_zero(block)):
@@ -176,7 +173,7 @@ def _emit_recycled_array(module: Module) -> None:
 
 def _emit_new_result(module: Module) -> None:
     arguments = [("dtype", PTR), ("count", I32), ("dimensions", PTR), ("bytes", I64)]
-    f = _internal(module, "new_result", arguments, PTR)
+    f = internal(module, "new_result", arguments, PTR, inlined=True)
     dtype, count, dimensions, size = f.arguments
     with f.when(f.is_set(size)):
         f.leave(f.call("@recycled_array", PTR, [dtype, count, dimensions, size]))

@@ -25,7 +25,7 @@ def emit_results(module: Module) -> None:
 def _emit_allocate(module: Module) -> None:
     """Makes an array for each result but the 0-d ones, which get a cell; False with an error set, and none made."""
     arguments = [("call", PTR), ("made", PTR), ("addresses", PTR), ("cells", PTR)]
-    f = internal(module, "allocate", arguments, I1)
+    f = internal(module, "allocate", arguments, I1, inlined=True)
     call, made, addresses, cells = f.arguments
     results = f.field(call, CallRecord, "results")
     with f.each(f.field(call, CallRecord, "result_count")) as index:
@@ -63,7 +63,7 @@ def _emit_drop(module: Module) -> None:
 
 def _emit_wrap_scalars(module: Module) -> None:
     """Makes the NumPy scalars of 0-d results; False with an error set."""
-    f = internal(module, "wrap_scalars", [("call", PTR), ("made", PTR), ("cells", PTR)], I1)
+    f = internal(module, "wrap_scalars", [("call", PTR), ("made", PTR), ("cells", PTR)], I1, inlined=True)
     call, made, cells = f.arguments
     results = f.field(call, CallRecord, "results")
     with f.each(f.field(call, CallRecord, "result_count")) as index:
@@ -79,7 +79,7 @@ def _emit_wrap_scalars(module: Module) -> None:
 
 def _emit_pack(module: Module) -> None:
     """A new reference to what the caller gets: one value, or a list or tuple of them."""
-    f = internal(module, "pack", [("call", PTR), ("made", PTR)], PTR)
+    f = internal(module, "pack", [("call", PTR), ("made", PTR)], PTR, inlined=True)
     call, made = f.arguments
     items = f.field(call, CallRecord, "items")
     shape, count = f.field(call, CallRecord, "shape"), f.field(call, CallRecord, "item_count")

@@ -38,7 +38,7 @@ def _emit_enter(module: Module) -> None:
 
     Where it is interrupted, a signal handler has raised an error, which is set.
     """
-    f = internal(module, "enter", [("lock", PTR), ("exclusive", I32)], I32)
+    f = internal(module, "enter", [("lock", PTR), ("exclusive", I32)], I32, inlined=True)
     lock, exclusive = f.arguments
     f.return_if(f.is_set(f.call("@try_enter", I32, [lock, exclusive])), _ENTERED)
     with f.when(is_held_by_caller(f, lock)):
@@ -60,7 +60,7 @@ def _emit_enter_both(module: Module) -> None:
 
     In this order: a thread that holds the first one from Python comes here for the second one.
     """
-    f = internal(module, "enter_both", [("call", PTR), ("passed", PTR)], I1)
+    f = internal(module, "enter_both", [("call", PTR), ("passed", PTR)], I1, inlined=True)
     call, passed = f.arguments
     own, shared = f.field(call, CallRecord, "own_lock"), f.field(call, CallRecord, "shared_lock")
     with f.when(f.is_set(shared)):
@@ -76,7 +76,7 @@ def _emit_enter_both(module: Module) -> None:
 
 def _emit_leave_shared(module: Module) -> None:
     """Leaves the lock of the variables, where there is one that was not just passed."""
-    f = internal(module, "leave_shared", [("call", PTR), ("passed", PTR)])
+    f = internal(module, "leave_shared", [("call", PTR), ("passed", PTR)], inlined=True)
     call, passed = f.arguments
     shared = f.field(call, CallRecord, "shared_lock")
     with f.when(f.both(f.is_set(shared), f.icmp("eq", f.load(passed, I32), _ENTERED))):
@@ -85,7 +85,7 @@ def _emit_leave_shared(module: Module) -> None:
 
 
 def _emit_leave_both(module: Module) -> None:
-    f = internal(module, "leave_both", [("call", PTR), ("passed", PTR)])
+    f = internal(module, "leave_both", [("call", PTR), ("passed", PTR)], inlined=True)
     call, passed = f.arguments
     f.call("@leave", "void", [f.field(call, CallRecord, "own_lock"), f.coerce(1, I32)])
     f.call("@leave_shared", "void", [call, passed])
@@ -99,7 +99,7 @@ def _writes(f: Routine, call: Value) -> Value:
 def _emit_run(module: Module) -> None:
     """Fills the slots and walks the program; the locks are held. Copies the status cells to `outcome`."""
     arguments = [("call", PTR), ("feeds", PTR), ("results", PTR), ("outcome", PTR)]
-    f = internal(module, "run", arguments)
+    f = internal(module, "run", arguments, inlined=True)
     call, feed_addresses, result_addresses, outcome = f.arguments
     slots = f.field(call, CallRecord, "slots")
     _fill_slots(f, call, slots, FeedRecord, "feed", feed_addresses)
@@ -152,7 +152,7 @@ def _emit_report(module: Module) -> None:
 
 def _emit_execute(module: Module) -> None:
     """Runs with feeds that were accepted. Sets `verdict` to stale where the record has become so meanwhile."""
-    f = internal(module, "execute", [("call", PTR), ("feeds", PTR), ("verdict", PTR)], PTR)
+    f = internal(module, "execute", [("call", PTR), ("feeds", PTR), ("verdict", PTR)], PTR, inlined=True)
     call, feeds, verdict = f.arguments
     count = f.field(call, CallRecord, "result_count")
     made, addresses = f.array(PTR, count), f.array(PTR, count)

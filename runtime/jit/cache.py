@@ -53,6 +53,10 @@ class DiskCache:
             _touch(path)
         return blob
 
+    def has(self, key: str) -> bool:
+        """Whether something is stored under `key`; `get` alone finds out whether it is sound."""
+        return self.folder is not None and os.path.exists(self._path(key))
+
     def put(self, key: str, blob: bytes) -> None:
         """Stores `blob` under `key`, replacing what was there."""
         if self.folder is None:

@@ -100,11 +100,23 @@ def _parsed(text: str, machine: Machine, optimise: bool) -> Iterator[tuple[Any, 
         raise CompileError(f"{error}\n{text}") from None
     try:
         if optimise:
-            builder = llvm.create_pass_builder(tools.target_machine, llvm.create_pipeline_tuning_options(speed_level=2))
-            builder.getModulePassManager().run(module, builder)
+            _optimise(module, tools)
         yield module, tools
     finally:
         module.close()
+
+
+def _optimise(module: Any, tools: _Tools) -> None:
+    """Cells into registers, what is marked so inline, branches simplified.
+
+    LLVM's own sequence of passes takes ten times as long and leaves the routines no faster.
+    """
+    builder = llvm.create_pass_builder(tools.target_machine, llvm.create_pipeline_tuning_options(speed_level=2))
+    passes = llvm.create_new_module_pass_manager()
+    passes.add_always_inliner_pass()
+    passes.add_sroa_pass()
+    passes.add_simplify_cfg_pass()
+    passes.run(module, builder)
 
 
 def _emit(module: Any, tools: _Tools, as_object: bool) -> bytes:

@@ -1,24 +1,20 @@
-"""Operations as kernels: which family lowers what."""
+"""Operations as kernels: which family lowers what.
+
+Families that many programs do without are imported when an operation asks for them.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-
 from graphc.operation import Operation
 from graphc.program import Program
 from graphc.runtime.emit.statements import emit_nest, workspace_of
 from graphc.runtime.kernel import Kernel, make_kernel
-from graphc.runtime.kernels.sorting import build_argsort, build_top_k
 from graphc.runtime.loops.nodes import LoopNest
 from graphc.runtime.loops.simplify import simplify_nest, split_offsets
-from graphc.runtime.lower.contraction import lower_contraction
-from graphc.runtime.lower.convolution import lower_convolution
 from graphc.runtime.lower.lowered import Argument, LoweredStep, arguments_of
-from graphc.runtime.lower.pooling import lower_pooling
 from graphc.runtime.lower.random_bits import lower_random_bits
 from graphc.runtime.lower.region import lower_region
-from graphc.runtime.lower.scans import lower_cumulative, lower_scatter
 from graphc.runtime.lower.sharing import Lower, lower_once
 from graphc.runtime.schedule.apply import apply_schedule
 from graphc.runtime.schedule.choose import choose_schedule
@@ -44,8 +40,12 @@ def _lower_fused(operation: Operation, machine: Machine, threads: int) -> list[L
     body: Program = operation.attributes["body"]
     region = operation.attributes["region"]
     if region == "contraction":
+        from graphc.runtime.lower.contraction import lower_contraction
+
         return lower_contraction(body, operation.inputs, operation.outputs, machine, threads, operation.name)
     if region == "convolution":
+        from graphc.runtime.lower.convolution import lower_convolution
+
         return lower_convolution(body, operation.inputs, operation.outputs, machine, threads, operation.name)
     nest, starts = split_offsets(lower_region(body, "region"))
     kernel = build_nest_kernel(nest, machine, threads)
@@ -72,17 +72,23 @@ def build_nest_kernel(nest: LoopNest, machine: Machine, threads: int) -> Kernel:
     )
 
 
-def _lower_nest(lower: Callable[[Operation], LoopNest]) -> Lower:
-    """A family whose operations are one loop nest on their inputs and outputs."""
+def _lower_scan(operation: Operation, machine: Machine, threads: int) -> list[LoweredStep]:
+    from graphc.runtime.lower.scans import lower_cumulative, lower_scatter
 
-    def steps(operation: Operation, machine: Machine, threads: int) -> list[LoweredStep]:
-        kernel = build_nest_kernel(lower(operation), machine, threads)
-        return [LoweredStep(kernel, arguments_of((*operation.inputs, *operation.outputs)), operation.name)]
+    lower = lower_cumulative if operation.definition.kernel == "cumulative" else lower_scatter
+    kernel = build_nest_kernel(lower(operation), machine, threads)
+    return [LoweredStep(kernel, arguments_of((*operation.inputs, *operation.outputs)), operation.name)]
 
-    return steps
+
+def _lower_pooling(operation: Operation, machine: Machine, threads: int) -> list[LoweredStep]:
+    from graphc.runtime.lower.pooling import lower_pooling
+
+    return lower_pooling(operation, machine, threads)
 
 
 def _lower_sort(operation: Operation, machine: Machine, threads: int) -> list[LoweredStep]:
+    from graphc.runtime.kernels.sorting import build_argsort, build_top_k
+
     *outer, length = operation.inputs[0].type.sizes
     rows, dtype = count_elements(outer), operation.inputs[0].dtype
     if operation.definition.name == "top_k":
@@ -96,8 +102,8 @@ _FAMILIES: dict[str, Lower] = {
     "sort": _lower_sort,
     "top_k": _lower_sort,
     "fused": _lower_fused,
-    "cumulative": _lower_nest(lower_cumulative),
-    "scatter": _lower_nest(lower_scatter),
-    "pooling": lower_pooling,
+    "cumulative": _lower_scan,
+    "scatter": _lower_scan,
+    "pooling": _lower_pooling,
     "random_bits": lower_random_bits,
 }

@@ -123,6 +123,11 @@ def host_machine() -> Machine:
     return _forced_machine(forced) if forced else _detected_machine()
 
 
+def known_host_machine() -> Machine | None:
+    """`host_machine` where that is known without loading LLVM, else None."""
+    return host_machine() if shared_cache().has(_host_key()) else None
+
+
 @functools.cache
 def _forced_machine(name: str) -> Machine:
     if name not in MACHINES:
@@ -174,7 +179,7 @@ def _nearest_description(architecture: str, features: dict[str, bool]) -> Machin
 
 def _cpu_and_features() -> tuple[str, dict[str, bool]]:
     """LLVM's name of the processor and its features, remembered on disk because asking LLVM means loading it."""
-    key = f"host {cpu_identity()} {llvm_stamp()}"
+    key = _host_key()
     known = shared_cache().get(key)
     if known is not None:
         cpu, features = json.loads(known)
@@ -184,6 +189,10 @@ def _cpu_and_features() -> tuple[str, dict[str, bool]]:
     cpu, features = llvm.get_host_cpu_name(), dict(llvm.get_host_cpu_features())
     shared_cache().put(key, json.dumps([cpu, features]).encode())
     return cpu, features
+
+
+def _host_key() -> str:
+    return f"host {cpu_identity()} {llvm_stamp()}"
 
 
 def _amx_permitted() -> bool:

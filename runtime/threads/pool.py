@@ -5,17 +5,13 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
-import platform
-import sys
 import time
 from collections.abc import Callable
 
-from graphc.runtime.emit.function import I64, PTR, Module
-from graphc.runtime.jit.engine import load_own_routines
-from graphc.runtime.jit.routine import Routine
+from graphc.runtime.core_routines import core_routines, has_native_pool
 from graphc.runtime.memory import keep_for_ever
 from graphc.runtime.schedule.topology import available_cores
-from graphc.runtime.threads.pool_code import MAXIMUM_THREADS, PoolState, pool_module
+from graphc.runtime.threads.pool_code import MAXIMUM_THREADS, PoolState
 
 AWAKE_NANOSECONDS = 100_000  # how long an idle thread waits before it sleeps; waking it costs about ten microseconds
 OVERSUBSCRIBED_SPINS = 50  # where other threads need the core
@@ -36,7 +32,7 @@ def shared_pool(threads: int | None = None) -> Pool:
     Raises ValueError for a number of threads outside 1..64.
     """
     wanted = default_threads() if threads is None else _checked(threads)
-    return _pool_of(wanted if _is_supported() else 1)
+    return _pool_of(wanted if has_native_pool() else 1)
 
 
 class Pool:
@@ -48,12 +44,18 @@ class Pool:
 
     def __init__(self, threads: int):
         self.threads = threads
+        self._spins = 0
         self._state = _aligned_state()
         keep_for_ever(self._state)
         self._reset()
         self.address = ctypes.addressof(self._state)
-        self.run_address = _routines()["pool_run"]
         _POOLS.append(self)
+
+    @functools.cached_property
+    def run_address(self) -> int:
+        self._spins = _patience() if self.threads <= available_cores() else OVERSUBSCRIBED_SPINS
+        self._state.spins = self._spins
+        return core_routines()["pool_run"]
 
     def run(self, function: int, argument: int | None, chunks: int) -> None:
         """Calls the native function at address `function` with (argument, chunk) for every chunk below `chunks`.
@@ -62,13 +64,13 @@ class Pool:
         """
         if chunks > 64:
             raise ValueError(f"{chunks} chunks are more than the 64 of one region")
-        _run_function()(self.address, function, argument, chunks)
+        _run_function(self.run_address)(self.address, function, argument, chunks)
 
     def _reset(self) -> None:
         state = self._state
         ctypes.memset(ctypes.addressof(state), 0, ctypes.sizeof(state))
         state.threads = self.threads
-        state.spins = _patience() if self.threads <= available_cores() else OVERSUBSCRIBED_SPINS
+        state.spins = self._spins
         for number in range(self.threads):
             state.workers[number].pool = ctypes.addressof(state)
             state.workers[number].own = sum(1 << chunk for chunk in range(number, 64, self.threads))
@@ -93,10 +95,6 @@ def _checked(threads: int) -> int:
     return threads
 
 
-def _is_supported() -> bool:
-    return sys.platform.startswith("linux") and platform.machine() in ("x86_64", "aarch64")
-
-
 def _aligned_state() -> PoolState:
     room = ctypes.create_string_buffer(ctypes.sizeof(PoolState) + 128)
     state = PoolState.from_buffer(room, -ctypes.addressof(room) % 128)
@@ -104,38 +102,18 @@ def _aligned_state() -> PoolState:
 
 
 @functools.cache
-def _routines() -> dict[str, int]:
-    return load_own_routines("pool", _pool_module)
-
-
-def _pool_module() -> str:
-    return pool_module(platform.machine()) if _is_supported() else _serial_module()
-
-
-@functools.cache
-def _run_function() -> Callable[..., None]:
+def _run_function(address: int) -> Callable[..., None]:
     pointer = ctypes.c_void_p
-    return ctypes.CFUNCTYPE(None, pointer, pointer, pointer, ctypes.c_int64)(_routines()["pool_run"])
+    return ctypes.CFUNCTYPE(None, pointer, pointer, pointer, ctypes.c_int64)(address)
 
 
 @functools.cache
 def _patience() -> int:
     """Pauses in `AWAKE_NANOSECONDS`: processors differ by ten times in what they make of that instruction."""
-    pause = ctypes.CFUNCTYPE(None, ctypes.c_int64)(_routines()["pool_pause"])
+    pause = ctypes.CFUNCTYPE(None, ctypes.c_int64)(core_routines()["pool_pause"])
     sample, times = 500, []
     for _ in range(3):
         start = time.perf_counter_ns()
         pause(sample)
         times.append(time.perf_counter_ns() - start)
     return max(OVERSUBSCRIBED_SPINS, AWAKE_NANOSECONDS * sample // max(1, min(times)))
-
-
-def _serial_module() -> str:
-    """The same for systems without futexes."""
-    module = Module()
-    f = Routine(module, "pool_run", [("pool", PTR), ("function", PTR), ("argument", PTR), ("chunks", I64)])
-    with f.each(f.arguments[3]) as chunk:
-        f.call(f.arguments[1].ref, "void", [f.arguments[2], chunk])
-    f.return_void()
-    Routine(module, "pool_pause", [("count", I64)]).return_void()
-    return str(module)

@@ -56,19 +56,28 @@ class PoolState(ctypes.Structure):
     ]
 
 
-def pool_module(architecture: str) -> str:
-    """The text of the pool for Linux on `architecture`.
+def emit_pool(module: Module, architecture: str) -> None:
+    """Defines the pool for Linux on `architecture`.
 
-    It defines `pool_run(pool, function, argument, chunks)`, which calls `function(argument, chunk)` for each chunk below
+    That is `pool_run(pool, function, argument, chunks)`, which calls `function(argument, chunk)` for each chunk below
     `chunks` (at most 64) and returns when all are done, and `pool_pause(count)`, which does what idle threads do.
     """
-    return str(_PoolEmitter(architecture).module)
+    _PoolEmitter(module, architecture)
+
+
+def emit_serial_pool(module: Module) -> None:
+    """The same for systems without futexes: all chunks run in the caller."""
+    f = Routine(module, "pool_run", [("pool", PTR), ("function", PTR), ("argument", PTR), ("chunks", I64)])
+    with f.each(f.arguments[3]) as chunk:
+        f.call(f.arguments[1].ref, "void", [f.arguments[2], chunk])
+    f.return_void()
+    Routine(module, "pool_pause", [("count", I64)]).return_void()
 
 
 class _PoolEmitter:
-    def __init__(self, architecture: str):
+    def __init__(self, module: Module, architecture: str):
         self.architecture = architecture
-        self.module = Module()
+        self.module = module
         self._worker()
         self._start()
         self._run()
