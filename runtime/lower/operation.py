@@ -6,6 +6,7 @@ Families that many programs do without are imported when an operation asks for t
 from __future__ import annotations
 
 import os
+
 from graphc.operation import Operation
 from graphc.program import Program
 from graphc.runtime.emit.statements import emit_nest, workspace_of
