@@ -9,7 +9,7 @@ from graphc.dtypes import int64
 from graphc.runtime.emit import vectors
 from graphc.runtime.emit.function import I64, Function, Operand, Value, constant, vector_type
 from graphc.runtime.emit.vectors import TypedValue, typed
-from graphc.runtime.loops.nodes import Buffer, Constant, Index, Load, Local, Prefetch, Store, Within
+from graphc.runtime.loops.nodes import Buffer, Constant, Given, Index, Load, Local, Prefetch, Store, Within
 from graphc.runtime.schedule.machine import Machine
 
 
@@ -31,13 +31,16 @@ class NestMemory:
         self.values: dict[Local, TypedValue] = {}
         self.variables: dict[str, Operand] = {}
         self.pointers: dict[Buffer, Value] = {}
+        self.given: dict[tuple[int, int], TypedValue] = {}  # by place and lanes
         self.bases: dict[Any, Value] = {}  # pointers moved by outer loops
         self.innermost = ""
         self.lanes: Lanes | None = None
 
-    def _operand(self, operand: Local | Constant, lanes: int = 1) -> TypedValue:
+    def _operand(self, operand: Local | Constant | Given, lanes: int = 1) -> TypedValue:
         if isinstance(operand, Constant):
             return vectors.typed_constant(operand.value, operand.dtype, lanes)
+        if isinstance(operand, Given):
+            return self.given[operand.place, lanes]
         return self.values[operand]
 
     def _base(self, buffer: Buffer, terms: tuple[tuple[Any, int], ...]) -> Value:

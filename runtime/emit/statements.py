@@ -57,8 +57,8 @@ def workspace_of(nest: LoopNest) -> int:
 def emit_nest(nest: LoopNest, machine: Machine) -> str:
     """The text of a module whose entry runs one chunk of the nest.
 
-    Operands are the buffers that are inputs and outputs in their order, then the workspace and the status cells where the
-    nest needs them.
+    Operands are the buffers that are inputs and outputs in their order, then the given numbers, the workspace and the status
+    cells where the nest needs them.
     """
     module = Module()
     emitter = NestEmitter(Function(module, ENTRY, [("operands", PTR), ("chunk", I64)]), nest, machine)
@@ -86,6 +86,9 @@ class NestEmitter(NestMemory):
         for position, buffer in enumerate(shared):
             self.pointers[buffer] = function.load(function.offset(operands, position, PTR), PTR)
         count = len(shared)
+        if self.nest.given:
+            self._read_given(function.load(function.offset(operands, count, PTR), PTR))
+            count += 1
         workspace = workspace_of(self.nest)
         if workspace:
             self._place_in_workspace(function.load(function.offset(operands, count, PTR), PTR), workspace)
@@ -99,6 +102,14 @@ class NestEmitter(NestMemory):
             self.status = function.load(function.offset(operands, count, PTR), PTR)
         self.emit_statements(self.nest.body, outermost=True)
         function.return_void()
+
+    def _read_given(self, numbers: Value) -> None:
+        """Reads what the kernel is given before all loops, and spreads it over the lanes of each."""
+        widths = {s.lanes for s in walk(self.nest.body) if isinstance(s, Loop)} | {1}
+        for place, dtype in enumerate(self.nest.given):
+            number = vectors.load(self.function, self.machine, self.function.offset(numbers, place, I64), dtype, 1)
+            for lanes in sorted(widths):
+                self.given[place, lanes] = number if lanes == 1 else vectors.splat(self.function, number, lanes)
 
     def _place_in_workspace(self, base: Value, size: int) -> None:
         function = self.function
@@ -285,8 +296,8 @@ class NestEmitter(NestMemory):
         for operand in compute.operands:
             if isinstance(operand, Constant) and operand.dtype in types:
                 operands.append(operand.value)  # emission may know a shorter way with a number
-            elif isinstance(operand, Constant):
-                operands.append(vectors.typed_constant(operand.value, operand.dtype, lanes))
+            elif not isinstance(operand, Local):
+                operands.append(self._operand(operand, lanes))
             else:
                 value = self.values[operand]
                 operands.append(vectors.splat(self.function, value, lanes) if value.lanes < lanes else value)

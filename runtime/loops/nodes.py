@@ -103,7 +103,7 @@ class Accumulator:
         return self.name
 
 
-# -- expressions; operands are locals or constants
+# -- expressions; operands are locals, constants or given numbers
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,15 @@ class Constant:
     dtype: DType
 
 
-Operand = Local | Constant
+@dataclass(frozen=True)
+class Given:
+    """A number that the kernel reads when it runs, the same for all of it: the one at `place` of those it is given."""
+
+    place: int
+    dtype: DType
+
+
+Operand = Local | Constant | Given
 
 
 @dataclass(frozen=True)
@@ -233,7 +241,8 @@ Statement = Let | Store | Prefetch | Start | Accumulate | Loop
 class LoopNest:
     """A kernel: its buffers in the order of its operands, its statements, and the messages of its checks.
 
-    `chunks` is how many pieces the parallel loop is cut into; 1 where there is none.
+    `chunks` is how many pieces the parallel loop is cut into; 1 where there is none. `given` are the types of the numbers that
+    the kernel reads when it runs.
     """
 
     name: str
@@ -242,6 +251,7 @@ class LoopNest:
     checks: tuple[str, ...] = ()
     chunks: int = 1
     notes: tuple[str, ...] = field(default=())
+    given: tuple[DType, ...] = ()
 
     def __str__(self) -> str:
         from graphc.runtime.loops.printer import print_nest

@@ -13,6 +13,7 @@ from graphc.runtime.loops.nodes import (
     Compute,
     Constant,
     Expression,
+    Given,
     IndexValue,
     Let,
     Load,
@@ -33,7 +34,8 @@ _SIGNS = {"sum": "+=", "prod": "*=", "min": "min=", "max": "max=", "any": "or=",
 def print_nest(nest: LoopNest) -> str:
     """The buffers, then the statements, indented by loop."""
     buffers = ", ".join(f"{b.role} {b.name}: {b.dtype.short}[{b.size}]" for b in nest.buffers)
-    lines = [f"kernel {nest.name}({buffers}) {{"]
+    given = "".join(f", given{place}: {dtype.short}" for place, dtype in enumerate(nest.given))
+    lines = [f"kernel {nest.name}({buffers}{given}) {{"]
     lines += [f"  # {note}" for note in nest.notes]
     lines += _print_body(nest.body, "  ", nest.chunks)
     return "\n".join([*lines, "}"])
@@ -72,6 +74,8 @@ def _statement(statement: Statement) -> str:
 
 
 def _operand(operand: Operand) -> str:
+    if isinstance(operand, Given):
+        return f"given{operand.place}"
     return repr(operand.value) if isinstance(operand, Constant) else operand.name
 
 

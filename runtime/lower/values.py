@@ -18,6 +18,7 @@ from graphc.runtime.loops.nodes import (
     Compute,
     Constant,
     Expression,
+    Given,
     Index,
     IndexValue,
     Let,
@@ -91,11 +92,13 @@ def split_index(shape: Sequence[int], offset_of: Sequence[tuple[Index, int]]) ->
 class Values:
     """Makes elements; `inputs` are the buffers of tensors from outside, `stored` those of values written before.
 
-    A stored value has all its dimensions in its buffer, or only those named.
+    A stored value has all its dimensions in its buffer, or only those named. `given` are the constants that the kernel reads
+    when it runs.
     """
 
-    def __init__(self, inputs: Mapping[Tensor, Buffer], body: Program):
+    def __init__(self, inputs: Mapping[Tensor, Buffer], body: Program, given: Sequence[Operation] = ()):
         self.inputs, self.body = inputs, body
+        self.given = {operation.output: Given(i, operation.output.dtype.compute) for i, operation in enumerate(given)}
         self.stored: dict[Tensor, tuple[Buffer, tuple[int, ...] | None]] = {}
         self.ranges: dict[str, int] = {}  # extents of loop variables
         self.checks: list[str] = []
@@ -119,7 +122,7 @@ class Values:
         if found is not None:
             return found
         operand = self._make(tensor, index, scope, guard)
-        if isinstance(operand, Constant):
+        if not isinstance(operand, Local):
             scope.found[key] = operand
         return operand
 
@@ -134,6 +137,8 @@ class Values:
             kept = range(len(index)) if axes is None else axes
             offset = flatten_index([tensor.type.sizes[d] for d in kept], [index[d] for d in kept])
             return self._let(tensor, index, Load(buffer, offset, guard), scope, guard)
+        if tensor in self.given:
+            return self.given[tensor]
         if definition.name == "constant":
             return Constant(operation.attributes["value"].array.item(), tensor.dtype.compute)
         if definition.scalar is not None:
@@ -186,7 +191,7 @@ class Values:
 
     def _is_fixed(self, divisor: Operand, scope: Scope) -> bool:
         """Whether a divisor is the same in the whole inner loop: its inverse is then computed once, before."""
-        if scope.outer is None or isinstance(divisor, Constant):
+        if scope.outer is None or not isinstance(divisor, Local):
             return False
         return divisor not in scope.locals
 
