@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from graphc.runtime.dump import StageList
 
 ALIGNMENT = 64
+NUMBER_ALIGNMENT = 8  # of what kernels read by single numbers
 PASS_NAMES = tuple(dict.fromkeys(item.name for item in PASSES))
 
 
@@ -222,7 +223,7 @@ class _Layout:
             for argument in step.arguments:
                 if isinstance(argument.source, Immediate) and argument.source not in places:
                     places[argument.source] = end
-                    end += _aligned(len(argument.source.data))
+                    end += _aligned(len(argument.source.data), NUMBER_ALIGNMENT)
         return places, end
 
     def place(self, operation: Operation, step: LoweredStep) -> Step:
@@ -244,5 +245,5 @@ class _Layout:
         return Operand(self.first[place.space] + place.number, place.offset + argument.offset)
 
 
-def _aligned(nbytes: int) -> int:
-    return -(-nbytes // ALIGNMENT) * ALIGNMENT
+def _aligned(nbytes: int, alignment: int = ALIGNMENT) -> int:
+    return -(-nbytes // alignment) * alignment

@@ -17,6 +17,7 @@ from graphc.graph import Graph
 from graphc.operation import Literal, Operation, Tensor
 from graphc.printer import print_graph, print_program
 from graphc.program import Program, build_program
+from graphc.runtime.lower.given import given_of
 from graphc.runtime.segments import NativeSegment, cut_program
 from graphc.visualize import find_elements, write_aside
 
@@ -147,10 +148,12 @@ def describe_origin(operation: Operation, step: LoweredStep) -> str:
     lines = [f"{step.kernel.name}: {step.label or operation.name}"]
     if step.kernel.schedule:
         lines += [f"  {line}" for line in step.kernel.schedule.splitlines()]
+    values = {part: part.attributes["value"].array.item() for part in given_of(operation)}
+    names = {part: f"given{place} = {value}: " for place, (part, value) in enumerate(values.items())}
     for part in inner:
         where = f"    {part.location}:  {part.location.source}" if part.location is not None else ""
         types = ", ".join(str(t.type) for t in part.outputs)
-        lines.append(f"  {part.name} = {part.type} : {types}{where}")
+        lines.append(f"  {names.get(part, '')}{part.name} = {part.type} : {types}{where}")
     return "\n".join(lines)
 
 

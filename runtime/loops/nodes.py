@@ -241,8 +241,8 @@ Statement = Let | Store | Prefetch | Start | Accumulate | Loop
 class LoopNest:
     """A kernel: its buffers in the order of its operands, its statements, and the messages of its checks.
 
-    `chunks` is how many pieces the parallel loop is cut into; 1 where there is none. `given` are the types of the numbers that
-    the kernel reads when it runs.
+    `chunks` is how many pieces the parallel loop is cut into; 1 where there is none. `given` are the types, in memory, of the
+    numbers that the kernel reads when it runs.
     """
 
     name: str

@@ -17,7 +17,8 @@ from graphc.runtime.kernels.gemm import build_contraction
 from graphc.runtime.loops.nodes import Index, variable
 from graphc.runtime.lower.access import Access, broadcast_index, can_merge, find_access
 from graphc.runtime.lower.epilogue import RegionEpilogue, TileAccess
-from graphc.runtime.lower.lowered import Argument, LoweredStep
+from graphc.runtime.lower.given import find_given, given_arguments
+from graphc.runtime.lower.lowered import Argument, LoweredStep, arguments_of
 from graphc.runtime.lower.values import flatten_index
 from graphc.runtime.schedule.machine import Machine
 
@@ -44,7 +45,8 @@ class _ContractionLowering:
     def lower(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> list[LoweredStep]:
         a, b = self._operand_accesses()
         index = [variable(d.name) for d in (*self.batch, *self.rows, *self.columns)]
-        extras = self._extra_accesses(index)
+        given = find_given(self.body, "contraction")
+        extras = self._extra_accesses(index) | {op.output: Index() for op in given}
         results = {t: flatten_index(t.type.sizes, index) for t in self.body.fetches}
         walked = [a.index, b.index, *extras.values(), *results.values()]
         rows, outer_rows = self._merge(self.rows, walked)
@@ -78,7 +80,8 @@ class _ContractionLowering:
         kernel = build_contraction(contraction, self.machine, self.threads, epilogue)
         actual = dict(zip(self.sources, inputs))
         arguments = [Argument(actual[x.source], x.index.constant * x.source.dtype.size) for x in (a, b)]
-        arguments += [Argument(actual[t]) for t in extras] + [Argument(t) for t in outputs]
+        arguments += [Argument(actual[t]) for t in extras if t in actual] + given_arguments(given)
+        arguments += arguments_of(outputs)
         return [LoweredStep(kernel, tuple(arguments), self.label)]
 
     def _operand_accesses(self) -> tuple[Access, Access]:

@@ -22,7 +22,8 @@ from graphc.runtime.kernels.depthwise import (
 )
 from graphc.runtime.kernels.sequence import KernelSequence, single
 from graphc.runtime.lower.epilogue import RegionEpilogue, TileAccess
-from graphc.runtime.lower.lowered import Argument, LoweredStep, Temporary
+from graphc.runtime.lower.given import find_given, given_arguments
+from graphc.runtime.lower.lowered import Argument, LoweredStep, Temporary, arguments_of
 from graphc.runtime.schedule.machine import Machine
 from graphc.shapes import count_elements
 
@@ -45,7 +46,8 @@ def lower_convolution(body: Program, inputs: Sequence[Tensor], outputs: Sequence
     anchor = next(op for op in body.operations if op.definition.name in _BUILDERS)
     build, is_turned = _BUILDERS[anchor.definition.name]
     columns = _count_columns(anchor)
-    extras = _find_extras(body, anchor)
+    given = find_given(body, "convolution")
+    extras = [*_find_extras(body, anchor), *(op.output for op in given)]
     epilogue = None
     if body.fetches != (anchor.output,):
         accesses = {t: _tile_access(t, anchor, columns) for t in extras}
@@ -57,12 +59,13 @@ def lower_convolution(body: Program, inputs: Sequence[Tensor], outputs: Sequence
     operands = [actual[t] for t in anchor.inputs]
     if is_turned:
         operands.reverse()
-    return place_sequence(sequence, [*operands, *(actual[t] for t in extras), *outputs], label)
+    operands += [actual[t] for t in extras if t in actual]
+    return place_sequence(sequence, [*arguments_of(operands), *given_arguments(given), *arguments_of(outputs)], label)
 
 
-def place_sequence(sequence: KernelSequence, operands: Sequence[Tensor], label: str) -> list[LoweredStep]:
+def place_sequence(sequence: KernelSequence, operands: Sequence[Argument], label: str) -> list[LoweredStep]:
     """The steps of a sequence of kernels on these operands, with temporaries between them."""
-    arguments = [Argument(t) for t in operands] + [Argument(Temporary(size)) for size in sequence.temporaries]
+    arguments = [*operands] + [Argument(Temporary(size)) for size in sequence.temporaries]
     return [LoweredStep(step.kernel, tuple(arguments[i] for i in step.operands), label) for step in sequence.steps]
 
 

@@ -1,23 +1,22 @@
-"""Constants that loops are given when they run, so that kernels which differ in them alone are one.
+"""Constants that kernels are given when they run, so that kernels which differ in them alone are one.
 
-A learning rate or a scale is no part of a kernel's text: it lies with the program's constants, as an operand. What emission can
-make better code of stays in the text: numbers that say what is computed (0, 1, 2 and their like), exponents, limits of clips,
-integer factors, everything that is not finite.
+A learning rate or a scale is no part of a kernel's text: it lies with the program's constants, as an operand. What emission
+can make better code of stays in the text: numbers that say what is computed (0, 1, 2 and their like), exponents, limits of
+clips, integers, everything that is not finite. So do all numbers of loops over large arrays, where a register that holds one
+costs more than compiling for it.
 """
 
 from __future__ import annotations
 
 import math
-import struct
 from collections.abc import Sequence
-
-import numpy as np
 
 from graphc.operation import Operation
 from graphc.program import Program
-from graphc.runtime.lower.lowered import Immediate
+from graphc.runtime.lower.lowered import Argument, Immediate
 
-REGIONS = frozenset(("loops",))
+LARGEST_LOOPS = 1 << 15  # elements
+SLOT = 8  # bytes of memory for a number of any type
 
 _TAKERS = frozenset((
     "add", "sub", "mul", "div", "select", "equal", "not_equal", "less", "less_equal", "greater", "greater_equal",
@@ -28,18 +27,11 @@ _TAKERS = frozenset((
 _PLAIN = frozenset((0.0, 0.5, 1.0, 2.0))
 
 
-def find_given(operation: Operation) -> list[Operation]:
-    """The constants in a region that its kernel is given, in the order of their places."""
-    if operation.attributes.get("region") not in REGIONS:
-        return []
-    return find_given_in(operation.attributes["body"])
-
-
-def find_given_in(body: Program) -> list[Operation]:
-    """The constants in the body of a region of loops that its kernel is given, in the order of their places."""
+def find_given(body: Program, region: str) -> list[Operation]:
+    """The constants in the body of a fused operation that its kernel is given, in the order of their places."""
     found = [op for op in body.operations if op.definition.name == "constant" and _is_ordinary(op)]
-    if not found:
-        return found
+    if not found or region == "loops" and _largest(body) > LARGEST_LOOPS:
+        return []
     fixed = set(body.fetches)
     for operation in body.operations:
         if operation.definition.name not in _TAKERS:
@@ -47,21 +39,32 @@ def find_given_in(body: Program) -> list[Operation]:
     return [op for op in found if op.output not in fixed]
 
 
+def given_of(operation: Operation) -> list[Operation]:
+    """The constants that the kernel of an operation is given; none where it is not a fused one."""
+    if operation.definition.name != "fused":
+        return []
+    return find_given(operation.attributes["body"], operation.attributes["region"])
+
+
 def pack_given(constants: Sequence[Operation]) -> Immediate:
-    """The memory that a kernel reads the values of its given constants from: eight bytes each."""
-    return Immediate(b"".join([_pack(op) for op in constants]))
+    """The memory from which a kernel reads the values of its given constants, a slot each."""
+    return Immediate(b"".join([op.attributes["value"].array.tobytes().ljust(SLOT, b"\0") for op in constants]))
 
 
-def _pack(constant: Operation) -> bytes:
-    value, dtype = constant.attributes["value"].array.item(), constant.output.dtype.compute
-    if dtype.name == "float32":
-        return struct.pack("<fxxxx", value)
-    return np.array(value, dtype.numpy).tobytes().ljust(8, b"\0")
+def given_arguments(constants: Sequence[Operation]) -> list[Argument]:
+    """The given constants as an operand each."""
+    packed = pack_given(constants)
+    return [Argument(packed, SLOT * place) for place in range(len(constants))]
+
+
+def _largest(body: Program) -> int:
+    tensors = [*(p.tensor for p in body.parameters), *(t for op in body.operations for t in op.outputs)]
+    return max(t.type.elements for t in tensors)
 
 
 def _is_ordinary(constant: Operation) -> bool:
-    dtype, array = constant.output.dtype, constant.attributes["value"].array
-    if not dtype.is_floating or array.size != 1:
+    array = constant.attributes["value"].array
+    if not constant.output.dtype.is_floating or array.size != 1:
         return False
     value = float(array.item())
     return math.isfinite(value) and abs(value) not in _PLAIN

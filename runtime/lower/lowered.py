@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from graphc.operation import Tensor
@@ -39,5 +40,5 @@ class LoweredStep:
     label: str = ""
 
 
-def arguments_of(tensors: tuple[Tensor, ...]) -> tuple[Argument, ...]:
+def arguments_of(tensors: Sequence[Tensor]) -> tuple[Argument, ...]:
     return tuple(Argument(t) for t in tensors)

@@ -13,7 +13,7 @@ from graphc.runtime.emit.statements import emit_nest, workspace_of
 from graphc.runtime.kernel import Kernel, make_kernel
 from graphc.runtime.loops.nodes import LoopNest
 from graphc.runtime.loops.simplify import simplify_nest, split_offsets
-from graphc.runtime.lower.given import find_given_in, pack_given
+from graphc.runtime.lower.given import find_given, pack_given
 from graphc.runtime.lower.lowered import Argument, LoweredStep, arguments_of
 from graphc.runtime.lower.random_bits import lower_random_bits
 from graphc.runtime.lower.region import lower_region
@@ -54,7 +54,7 @@ def _lower_fused(operation: Operation, machine: Machine, threads: int) -> list[L
     inputs = [
         Argument(tensor, starts.get(buffer, 0) * tensor.dtype.size) for tensor, buffer in zip(operation.inputs, nest.buffers)
     ]
-    numbers = [Argument(pack_given(find_given_in(body)))] if nest.given else []
+    numbers = [Argument(pack_given(find_given(body, region)))] if nest.given else []
     return [LoweredStep(kernel, (*inputs, *arguments_of(operation.outputs), *numbers), operation.name)]
 
 

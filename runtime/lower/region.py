@@ -37,7 +37,7 @@ from graphc.runtime.loops.nodes import (
     Store,
     variable,
 )  # fmt: skip
-from graphc.runtime.lower.given import find_given_in
+from graphc.runtime.lower.given import find_given
 from graphc.runtime.lower.pieces import Piece, find_pieces
 from graphc.runtime.lower.values import Scope, Values, flatten_index
 from graphc.scalars import issue_cost
@@ -51,7 +51,7 @@ Indices = tuple[Index, ...]
 def lower_region(body: Program, name: str = "region") -> LoopNest:
     """The loops of a region whose operands are the body's parameters and results the body's fetches, in this order.
 
-    The numbers that it is given are those of `find_given_in`.
+    The numbers that it is given are those of `find_given`.
     """
     return _RegionLowering(body, name).lower()
 
@@ -65,7 +65,7 @@ class _RegionLowering:
                        for i, p in enumerate(body.parameters)}  # fmt: skip
         self.outputs = {t: Buffer(f"out{i}", t.dtype, t.type.elements, OUTPUT) for i, t in enumerate(body.fetches)}
         self.kept: dict[Tensor, Buffer] = {}
-        self.given = find_given_in(body)
+        self.given = find_given(body, "loops")
         self.values = Values(self.inputs, body, self.given)
         self.stage = self._number_stages()
         self.results: dict[Tensor, Local] = {}
@@ -96,7 +96,7 @@ class _RegionLowering:
         for d in reversed(range(cut)):
             if d not in self.axes:
                 loops = [Loop(f"i{d}", self.domain[d], tuple(loops))]
-        given = tuple(op.output.dtype.compute for op in self.given)
+        given = tuple(op.output.dtype for op in self.given)
         return LoopNest(self.name, tuple(dict.fromkeys(buffers)), tuple(loops), tuple(self.values.checks), given=given)
 
     def _lower_piece(self, cut: int, piece: Piece, mark: str) -> tuple[Statement, ...]:

@@ -13,7 +13,7 @@ from typing import Any
 from graphc.operation import Literal, Operation, Tensor
 from graphc.program import Program
 from graphc.runtime.bounded_cache import BoundedCache
-from graphc.runtime.lower.given import find_given, pack_given
+from graphc.runtime.lower.given import given_of, pack_given
 from graphc.runtime.lower.lowered import Argument, Immediate, LoweredStep, Temporary
 from graphc.runtime.schedule.machine import Machine
 
@@ -32,7 +32,7 @@ def lower_once(lower: Lower, operation: Operation, machine: Machine, threads: in
     Kernels with run-time checks are not shared, since their messages name the operation. `options` are settings from
     outside that change what is made.
     """
-    given = find_given(operation)
+    given = given_of(operation)
     key = (machine, threads, options, describe_operation(operation, given))
     operands: tuple[Tensor | Immediate, ...] = (*operation.inputs, *operation.outputs)
     if given:
