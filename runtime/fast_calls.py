@@ -93,12 +93,13 @@ class FastCalls:
     def _list_items(self, fetches: Any, tensors: Sequence[Tensor]) -> list[int | None] | None:
         """For each element of a flat list or tuple, or a single fetch, the number of its result, None for operations."""
         elements = fetches if type(fetches) in _KINDS else [fetches]
+        numbers = {tensor: number for number, tensor in enumerate(tensors)}
         items: list[int | None] = []
         for element in elements:
             if not isinstance(element, (Tensor, Operation, str)) and not hasattr(element, "_as_graph_element"):
                 return None
             found = self.graph.as_graph_element(element)
-            items.append(None if isinstance(found, Operation) else tensors.index(found))
+            items.append(None if isinstance(found, Operation) else numbers[found])
         return items
 
     def make_call(
