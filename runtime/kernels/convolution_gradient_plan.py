@@ -40,13 +40,15 @@ class FilterGradientPlan:
     line_block: int
     groups: int
     grid: tuple[int, int]
+    cycles: float
 
     def __str__(self) -> str:
         rows = "+".join(f"{count}x{size}" for size, count in self.pieces.sizes)
         what = f"{self.tap_lines} lines of taps" if self.runs else "channels of a tap"
         return (
             f"tile rows {rows} of {what} by {self.vectors} vectors of {self.lanes}; blocks of {self.image_block} images by "
-            f"{self.line_block} lines; {self.groups} groups; grid {self.grid[0]}x{self.grid[1]}"
+            f"{self.line_block} lines; {self.groups} groups; grid {self.grid[0]}x{self.grid[1]}; "
+            f"{self.cycles:.0f} cycles expected"
         )
 
 
@@ -67,7 +69,7 @@ def plan_filter_gradient(convolution: Convolution, machine: Machine, threads: in
             if best is None or cycles < best[0] * 0.999:
                 best = cycles, lines, pieces, vectors
     assert best is not None
-    _, lines, pieces, vectors = best
+    cycles, lines, pieces, vectors = best
     panels = math.ceil(c.filters / (vectors * lanes))
     tiles = tile_count(c, lines, pieces, runs)
     image_block, line_block = _pixel_blocks(c, vectors * lanes * c.dtype.compute.size, machine)
@@ -75,7 +77,7 @@ def plan_filter_gradient(convolution: Convolution, machine: Machine, threads: in
     grid = choose_grid(tiles, panels, max(1, threads // groups)) if c.flops >= SERIAL_FLOPS else (1, 1)
     while groups * grid[0] * grid[1] > MAXIMUM_CHUNKS:
         grid = (max(1, grid[0] // 2), grid[1])
-    return FilterGradientPlan(runs, lines, pieces, vectors, lanes, image_block, line_block, groups, grid)
+    return FilterGradientPlan(runs, lines, pieces, vectors, lanes, image_block, line_block, groups, grid, cycles)
 
 
 def tile_count(convolution: Convolution, lines: int, pieces: Pieces, runs: bool) -> int:

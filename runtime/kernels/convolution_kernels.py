@@ -20,7 +20,12 @@ from graphc.runtime.kernels.convolution_tiles import FilterLayout
 from graphc.runtime.kernels.gemm import build_contraction
 from graphc.runtime.kernels.sequence import KernelSequence, SequenceStep, single
 from graphc.runtime.kernels.tile import Epilogue, StoreEpilogue
-from graphc.runtime.kernels.winograd_kernels import choose_winograd, winograd_kernels
+from graphc.runtime.kernels.winograd_kernels import (
+    choose_filter_tiles,
+    choose_winograd,
+    filter_gradient_kernels,
+    winograd_kernels,
+)
 from graphc.runtime.schedule.machine import Machine
 
 
@@ -117,6 +122,12 @@ def build_convolution_filter_gradient(
         contraction = Contraction(rows, c.filters, pixels, 1, rows, c.filters, 1, c.filters, dtype=c.dtype)
         return single(build_contraction(contraction, machine, threads, epilogue), count)
     plan = plan_filter_gradient(c, machine, threads)
+    flops = 2 * c.images * c.rows.total_taps * c.columns.total_taps * c.channels * c.filters
+    tiled = choose_filter_tiles(c, plan, machine, threads)
+    if tiled is not None:
+        products, ends, size = filter_gradient_kernels(*tiled, machine, threads, ending, flops, c.bytes_moved)
+        steps = (SequenceStep(products, (0, 1, count)), SequenceStep(ends, (count, count, *range(2, count))))
+        return KernelSequence(count, steps, (size,))
     module = Module()
     gradient = FilterGradient(module, c, machine, plan, ending)
     gradient.emit_products()
@@ -126,7 +137,7 @@ def build_convolution_filter_gradient(
         chunks=gradient.chunks,
         workspace=gradient.workspace,
         schedule=str(plan),
-        flops=2 * c.images * c.rows.total_taps * c.columns.total_taps * c.channels * c.filters,
+        flops=flops,
         bytes_moved=c.bytes_moved,
     )
     if plan.groups == 1:

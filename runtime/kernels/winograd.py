@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from graphc import dtypes
+from graphc.dtypes import DType
 from graphc.runtime.emit.function import Function, Operand, Value
 from graphc.runtime.kernel import MAXIMUM_CHUNKS
 from graphc.runtime.kernels.convolution import Axis
@@ -53,12 +54,18 @@ class WinogradProblem:
 
 def winograd_problem(problem: DirectProblem) -> WinogradProblem | None:
     """The same work as tiles, or None where there is no such way."""
-    if len(problem.phases) != 1 or problem.dtype != dtypes.float32:
+    if len(problem.phases) != 1:
         return None
-    rows, columns = problem.phases[0]
-    if any((axis.taps, axis.stride, axis.step) != (TAPS, 1, 1) for axis in (rows, columns)):
+    return winograd_axes(problem.images, *problem.phases[0], problem.channels, problem.filters, problem.dtype)
+
+
+def winograd_axes(
+    images: int, rows: Axis, columns: Axis, channels: int, filters: int, dtype: DType
+) -> WinogradProblem | None:
+    """Tiles for windows along two axes; None unless these are 3 x 3 taps at distance 1 of float32."""
+    if dtype != dtypes.float32 or any((axis.taps, axis.stride, axis.step) != (TAPS, 1, 1) for axis in (rows, columns)):
         return None
-    return WinogradProblem(problem.images, rows, columns, problem.channels, problem.filters)
+    return WinogradProblem(images, rows, columns, channels, filters)
 
 
 # -- what tiles meet at the borders

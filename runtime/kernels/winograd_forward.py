@@ -13,12 +13,11 @@ from graphc.runtime.kernels.indexing import part_of, split_index
 from graphc.runtime.kernels.microkernel import DepthLoop, LeftOperand, RightOperand, contract, zeros
 from graphc.runtime.kernels.tile import Epilogue
 from graphc.runtime.kernels.transpose import HELPER
-from graphc.runtime.kernels.winograd import LINE_BYTES, WinogradPlan, WinogradProblem, point_layout
+from graphc.runtime.kernels.winograd import WinogradPlan, WinogradProblem, point_layout
 from graphc.runtime.kernels.winograd_taps import filter_points
-from graphc.runtime.kernels.winograd_tiles import SquareReader, TileWriter, over_tiles
+from graphc.runtime.kernels.winograd_tiles import SquareReader, TileWriter, fetch_ahead, fetched_share, over_tiles
 from graphc.runtime.schedule.machine import Machine
 
-SECOND_CACHE = 2  # the level that the next block's images are fetched into
 UNROLLED = 16  # channels that are written out
 PREFETCHED = 8  # steps of the filter ahead
 
@@ -46,8 +45,8 @@ class WinogradConvolution:
         matrix, stride = problem.transforms.inputs, problem.transforms.outputs
         self.reader = SquareReader(module, machine, "read", matrix, axes, stride, problem.channels)
         self.writer = TileWriter(module, self.arithmetic, problem, epilogue, self.panel, self.sums)
-        share = plan.height * stride**2 * problem.channels * size / (self.points * self.panels)
-        self.ahead_bytes = math.ceil(share / LINE_BYTES) * LINE_BYTES
+        ahead = tiles * stride**2 * problem.channels * size
+        self.ahead_bytes = fetched_share(ahead, self.points * self.panels * plan.block)
         self.operand_count = epilogue.operand_count
         self.input_bytes = self.points * self.inputs.point * size
         needed = self.input_bytes + self.points * self.sums.point * size
@@ -103,7 +102,9 @@ class WinogradConvolution:
     def _panel(self, panel: Operand, first: Operand, count: Operand, register_tiles: Operand, filters: int) -> None:
         function = self.function
         vectors = math.ceil(filters / self.plan.lanes)
-        upcoming = self._upcoming(function.add(first, self.plan.block * self.plan.height), panel)
+        following = split_index(function, function.add(first, self.plan.block * self.plan.height), self.problem.tile_grid)
+        upcoming = self.reader.place(function, self.images, tuple(following))
+        shares = function.mul(panel, self.points * self.plan.block)
 
         def point(number: Operand, _: list[Value]) -> list[Value]:
             left = function.offset(self.read, function.mul(number, self.inputs.point), F32)
@@ -111,7 +112,8 @@ class WinogradConvolution:
             right = function.offset(self.filter, function.mul(matrix, self.filter_points.point), F32)
             sums = function.offset(self.summed, function.mul(number, self.sums.point), F32)
             tiles = function.coerce(register_tiles, I64)
-            ahead = function.offset(upcoming, function.mul(number, self.plan.block * self.ahead_bytes), "i8")
+            share = function.add(shares, function.mul(number, self.plan.block))
+            ahead = function.offset(upcoming, function.mul(share, self.ahead_bytes), "i8")
             function.call(f"@{self._products(vectors)}", "void", [left, right, sums, tiles, ahead])
             return []
 
@@ -122,19 +124,6 @@ class WinogradConvolution:
             self.writer.call(function, sums, tile, function.mul(panel, self.panel), filters, self.operands)
 
         over_tiles(function, self.problem, first, count, write)
-
-    def _upcoming(self, tile: Operand, panel: Operand) -> Value:
-        """What of the images around a tile is to be fetched while the panel's products are taken.
-
-        Sums of blocks keep the processor busy but not the memory, so each register tile fetches its share of the next block.
-        """
-        function, p = self.function, self.problem
-        m = p.transforms.outputs
-        n, i, j = split_index(function, tile, p.tile_grid)
-        line = function.add(function.mul(n, p.rows.size), function.mul(i, m))
-        pixel = function.add(function.mul(line, p.columns.size), function.mul(j, m))
-        place = function.offset(self.images, function.mul(pixel, p.channels), F32)
-        return function.offset(place, function.mul(panel, self.points * self.plan.block * self.ahead_bytes), "i8")
 
     def _products(self, vectors: int) -> str:
         """A function (points of tiles, of a panel, sums, register tiles, what to fetch) of one point."""
@@ -148,9 +137,7 @@ class WinogradConvolution:
 
         def tile(number: Operand, _: list[Value]) -> list[Value]:
             first = function.mul(number, height)
-            soon = function.offset(ahead, function.mul(number, self.ahead_bytes), "i8")
-            for at in range(0, self.ahead_bytes, LINE_BYTES):
-                function.prefetch(function.offset(soon, at, "i8"), locality=SECOND_CACHE)
+            fetch_ahead(function, ahead, number, self.ahead_bytes)
             source = function.offset(left, function.mul(first, self.inputs.row), F32)
             lefts = LeftOperand(source, tuple(r * self.inputs.row for r in range(height)))
             offsets, align = tuple(j * lanes for j in range(vectors)), lanes * dtypes.float32.size

@@ -5,11 +5,21 @@ from __future__ import annotations
 from graphc import dtypes
 from graphc.runtime.emit.function import Module
 from graphc.runtime.kernel import Kernel, make_kernel
+from graphc.runtime.kernels.convolution import Convolution
+from graphc.runtime.kernels.convolution_gradient_plan import FilterGradientPlan
 from graphc.runtime.kernels.convolution_plan import DirectPlan, DirectProblem
 from graphc.runtime.kernels.convolution_tiles import FilterLayout
 from graphc.runtime.kernels.tile import Epilogue
-from graphc.runtime.kernels.winograd import WinogradPlan, WinogradProblem, plan_winograd, winograd_problem
+from graphc.runtime.kernels.winograd import (
+    WinogradPlan,
+    WinogradProblem,
+    plan_winograd,
+    winograd_axes,
+    winograd_problem,
+)
 from graphc.runtime.kernels.winograd_forward import WinogradConvolution
+from graphc.runtime.kernels.winograd_gradient import TapSums, TileSums
+from graphc.runtime.kernels.winograd_gradient_plan import FilterTilesPlan, plan_filter_tiles
 from graphc.runtime.kernels.winograd_taps import TapTransform
 from graphc.runtime.schedule.machine import Machine
 
@@ -53,3 +63,42 @@ def winograd_kernels(
         bytes_moved=(problem.images * (images + results) + points.elements) * size,
     )
     return points.kernel(), kernel, points.elements * size
+
+
+def choose_filter_tiles(
+    convolution: Convolution, direct: FilterGradientPlan, machine: Machine, threads: int
+) -> tuple[WinogradProblem, FilterTilesPlan] | None:
+    """The gradient of the filter by tiles, where that is possible and asked for, or cheaper than the direct plan."""
+    c = convolution
+    if c.method == "direct":
+        return None
+    problem = winograd_axes(c.images, c.rows, c.columns, c.channels, c.filters, c.dtype)
+    if problem is None:
+        return None
+    plan = plan_filter_tiles(problem, machine, threads)
+    return (problem, plan) if c.method == "winograd" or plan.cycles < WORTH_IT * direct.cycles else None
+
+
+def filter_gradient_kernels(
+    problem: WinogradProblem, plan: FilterTilesPlan, machine: Machine, threads: int, ending: Epilogue, flops: int, moved: int
+) -> tuple[Kernel, Kernel, int]:
+    """The kernels [images, gradient of the result, sums] and [sums, (unused), those of the epilogue...], and the bytes of the
+    sums."""
+    module = Module()
+    sums = TileSums(module, machine, problem, plan)
+    sums.emit()
+    size = plan.groups * sums.group_bytes
+    products = make_kernel(
+        "convolution_filter_gradient",
+        str(module),
+        chunks=sums.chunks,
+        workspace=sums.workspace,
+        schedule=str(plan),
+        flops=flops,
+        bytes_moved=moved + size,
+    )
+    module = Module()
+    taps = TapSums(module, machine, problem, plan, ending, threads)
+    taps.emit()
+    total = make_kernel("winograd_tap_sums", str(module), chunks=taps.chunks, bytes_moved=size)
+    return products, total, size

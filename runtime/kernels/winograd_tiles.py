@@ -15,11 +15,19 @@ from graphc.runtime.kernels.indexing import split_index
 from graphc.runtime.kernels.microkernel import lane_mask
 from graphc.runtime.kernels.tile import Epilogue
 from graphc.runtime.kernels.transpose import HELPER
-from graphc.runtime.kernels.winograd import PointLayout, WinogradProblem, choose_run, result_spans, window_spans
+from graphc.runtime.kernels.winograd import (
+    LINE_BYTES,
+    PointLayout,
+    WinogradProblem,
+    choose_run,
+    result_spans,
+    window_spans,
+)
 from graphc.runtime.kernels.winograd_transforms import Matrix, Square, transform_square
 from graphc.runtime.schedule.machine import Machine
 
 DTYPE = dtypes.float32
+SECOND_CACHE = 2  # a prefetch's locality
 
 
 def each_vector(function: Function, channels: int, lanes: int, body: Callable[[Operand, int], None]) -> None:
@@ -68,6 +76,14 @@ class SquareReader:
 
         down, along = (window_spans(axis, self.stride, self.width) for axis in self.axes)
         choose_run(function, i, down, lambda span: choose_run(function, j, along, lambda across: at(span, across)))
+
+    def place(self, function: Function, images: Value, tile: tuple[Operand, ...]) -> Value:
+        """Roughly where the square of a tile lies: what follows in memory is what following tiles read."""
+        n, i, j = tile
+        rows, columns = self.axes
+        line = function.add(function.mul(n, rows.size), function.mul(i, self.stride))
+        pixel = function.add(function.mul(line, columns.size), function.mul(j, self.stride))
+        return function.offset(images, function.mul(pixel, self.channels), F32)
 
     def _function(self, rows: tuple[int, int], columns: tuple[int, int], count: int, layout: PointLayout) -> str:
         """A function (first pixel inside, target)."""
@@ -187,6 +203,21 @@ class TileWriter:
         each_vector(function, count, self.lanes, vector)
         function.return_void()
         return name
+
+
+def fetch_ahead(function: Function, base: Value, number: Operand, size: int) -> None:
+    """Brings the share of that number, `size` bytes, of what lies at `base` into the second cache.
+
+    Products keep the processor busy but not the memory, so register tiles fetch what the next block reads.
+    """
+    soon = function.offset(base, function.mul(number, size), "i8")
+    for at in range(0, size, LINE_BYTES):
+        function.prefetch(function.offset(soon, at, "i8"), locality=SECOND_CACHE)
+
+
+def fetched_share(size: int, shares: int) -> int:
+    """Bytes, in whole lines, of one of so many shares."""
+    return math.ceil(size / shares / LINE_BYTES) * LINE_BYTES
 
 
 def over_tiles(

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from convolution_reference import KINDS, arrays, check, forward
+from convolution_reference import KINDS, arrays, check, filter_gradient, forward
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kernel_running import guarded, machines, run_sequence
@@ -14,13 +14,13 @@ from kernel_running import guarded, machines, run_sequence
 from graphc import dtypes
 from graphc.runtime.emit.function import Function
 from graphc.runtime.kernels.convolution import Convolution, forward_axis
-from graphc.runtime.kernels.convolution_kernels import build_convolution
+from graphc.runtime.kernels.convolution_kernels import build_convolution, build_convolution_filter_gradient
 from graphc.runtime.kernels.tile import Tile
 from graphc.runtime.kernels.winograd import result_spans, window_spans
 from graphc.runtime.kernels.winograd_transforms import TWO_BY_TWO
 
 MACHINES = machines()
-TILED = ("forward", "input")
+TILED = ("forward", "input", "filter")
 
 
 @st.composite
@@ -130,6 +130,22 @@ def test_epilogues_in_registers_and_after(terms, shape):
         check(result, expected, scale, c, f"epilogue of {terms} terms")
 
 
+@pytest.mark.parametrize("terms", [1, 40])
+@pytest.mark.parametrize("shape", [(2, 7, 8, 5, 19), (1, 3, 3, 16, 32), (40, 6, 9, 33, 70)])
+def test_epilogues_of_the_filters_gradient(terms, shape):
+    images, height, width, channels, filters = shape
+    c = Convolution(images, height, width, channels, 3, 3, filters, padding=(1, 1, 0, 0), method="winograd")
+    for machine in MACHINES:
+        x, other, gradient = arrays(c, 5)
+        result = guarded(other.shape)
+        sequence = build_convolution_filter_gradient(c, machine, 2, LongEpilogue(filters, terms))
+        run_sequence(sequence, [x, gradient, other, result], machine)
+        expected, scale = filter_gradient(c, x, gradient) + other, filter_gradient(c, abs(x), abs(gradient)) + abs(other)
+        for _ in range(terms):
+            expected = expected * 0.5 + other
+        check(result, expected, scale, c, f"epilogue of {terms} terms")
+
+
 def test_what_is_chosen():
     deep = Convolution(16, 28, 28, 64, 3, 3, 64, padding=(1, 1, 1, 1))
     assert is_tiled(deep) and not is_tiled(deep, method="direct")
@@ -138,6 +154,17 @@ def test_what_is_chosen():
     assert not is_tiled(deep, images=1, height=4, width=4)
     for other in ({"strides": (2, 2)}, {"dilations": (1, 2)}, {"kernel_width": 1}, {"dtype": dtypes.float64}):
         assert not is_tiled(deep, method="winograd", **other), other
+
+
+def test_when_the_filters_gradient_takes_tiles():
+    def steps(**options) -> list[str]:
+        sequence = build_convolution_filter_gradient(replace(deep, **options), MACHINES[0], 2)
+        return [step.kernel.family for step in sequence.steps]
+
+    deep = Convolution(16, 28, 28, 64, 3, 3, 64, padding=(1, 1, 1, 1))
+    assert steps() == steps(method="winograd") == ["convolution_filter_gradient", "winograd_tap_sums"]
+    assert "winograd_tap_sums" not in steps(method="direct") + steps(channels=3) + steps(strides=(2, 2), method="winograd")
+    assert "winograd_tap_sums" not in steps(height=5, width=5, images=1, channels=256, filters=512)
 
 
 def test_the_choice_does_not_depend_on_threads():
