@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from graphc.runtime.emit.function import I1, I8, I32, I64, PTR, Function, Module, Operand, Value
 from graphc.runtime.emit.vectors import register_element
 from graphc.runtime.kernels.bf16 import PAIR_BLOCK, PairArithmetic
+from graphc.runtime.kernels.fetching import FetchPlan
 from graphc.runtime.kernels.gemm_plan import Plan
 from graphc.runtime.kernels.gemm_tile import TileCall, TileShape
 from graphc.runtime.kernels.transpose import HELPER
@@ -27,6 +28,7 @@ class MatrixTiles:
 
     epilogue = None
     keeps_sums = True
+    fetches = FetchPlan()
 
     def __init__(self, module: Module, plan: Plan, arithmetic: PairArithmetic):
         self.module, self.plan, self.arithmetic = module, plan, arithmetic

@@ -18,6 +18,7 @@ from graphc.runtime.kernels.amx import MatrixTiles
 from graphc.runtime.kernels.arithmetic import Arithmetic, PlainArithmetic
 from graphc.runtime.kernels.bf16 import PairArithmetic, PairPanelPacking, PairTilePacking, plan_pairs, uses_pairs
 from graphc.runtime.kernels.contraction import Contraction, ContractionOptions
+from graphc.runtime.kernels.fetching import plan_fetches
 from graphc.runtime.kernels.finish import (
     INLINE_LINES,
     INLINE_LINES_SHALLOW,
@@ -66,7 +67,7 @@ def build_contraction(
     if uses_pairs(c, machine):
         plan = plan_pairs(c, machine, threads, options, lanes_along_rows)
     else:
-        plan = plan_contraction(c, machine, threads, options, lanes_along_rows)
+        plan = plan_contraction(c, machine, threads, options, lanes_along_rows, ending.operand_count)
     _emit_packing(module, c, plan, machine)
     tiles = _tile_functions(module, c, plan, machine, ending, options)
     GemmEntry(module, c, plan, tiles, ending).emit()
@@ -100,8 +101,9 @@ def _tile_functions(
         arithmetic = PairArithmetic(machine)
         if machine.has_amx_bf16:
             return MatrixTiles(module, plan, arithmetic)
+    fetches = plan_fetches(contraction, plan, machine, epilogue.streams)
     in_registers = _fits_in_registers(plan, epilogue, arithmetic, len(contraction.batch))
-    return TileFunctions(module, plan, arithmetic, epilogue if in_registers else None, options)
+    return TileFunctions(module, plan, arithmetic, epilogue if in_registers else None, options, fetches)
 
 
 def _emit_packing(module: Module, contraction: Contraction, plan: Plan, machine: Machine) -> None:

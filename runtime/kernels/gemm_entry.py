@@ -55,6 +55,7 @@ class GemmEntry:
             self.batch = split_index(function, number, self.contraction.batch)
             self.left = self._moved(bases[0], plan.left)
             self.right = self._moved(bases[1], plan.right)
+            self.following = self._following(bases, number, end)
             self._panel_blocks()
             return []
 
@@ -75,10 +76,19 @@ class GemmEntry:
         self.packed_left = function.offset(workspace, plan.right_workspace, "i8")
         self.partial = function.offset(workspace, plan.right_workspace + plan.left_workspace, "i8")
 
-    def _moved(self, base: Value, side: Side) -> Value:
+    def _following(self, bases: list[Value], number: Operand, end: Operand) -> list[Value]:
+        """Where the operands of the next batch lie that are fetched meanwhile."""
+        parts, function = self.tiles.fetches.batch_parts, self.function
+        if not parts:
+            return []
+        number = function.minimum(function.add(number, 1), function.sub(end, 1))
+        batch = split_index(function, number, self.contraction.batch)
+        return [self._moved(bases[part.side is self.plan.right], part.side, batch) for part in parts]
+
+    def _moved(self, base: Value, side: Side, batch: list[Operand] | None = None) -> Value:
         function = self.function
         at: Operand = 0
-        for index, stride in zip(self.batch, side.batch):
+        for index, stride in zip(batch or self.batch, side.batch):
             at = function.add(at, function.mul(index, stride))
         return function.offset(base, at, memory_element(side.dtype))
 
@@ -171,6 +181,14 @@ class GemmEntry:
         at = function.mul(function.sub(panel, self.panel_block[0]), plan.panel_slot)
         return function.offset(self.packed_right, at, self.total)
 
+    def _following_share(self, number: int, tile: Operand, panel: Operand) -> Value:
+        """Where begins what a tile fetches: of the next batch's operand, or of its own, for the next tile."""
+        function, part = self.function, self.tiles.fetches.following[number]
+        if part is self.tiles.fetches.tile_part:
+            return self._left_source(tile)
+        at = function.mul(function.add(function.mul(panel, self.plan.tiles.count), tile), part.step)
+        return function.offset(self.following[number], at, memory_element(part.side.dtype))
+
     def _tile_slot(self, tile: Operand) -> Value:
         function, plan = self.function, self.plan
         size = packed_tile(plan.left_packing, plan.left_stride, plan.tiles, plan.depth_block)
@@ -256,6 +274,7 @@ class GemmEntry:
             depth=self.steps,
             first=self.first_block,
             final=self.final_block,
+            following=[self._following_share(i, tile, panel) for i in range(len(self.tiles.fetches.following))],
         )
         self.tiles.call(function, shape, self.operands, self.batch, call)
         if self.tiles.epilogue is not None or call.sums is None or call.final is False:

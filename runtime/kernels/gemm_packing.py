@@ -17,6 +17,8 @@ from graphc.runtime.kernels.gemm_plan import Plan, packed_tile
 from graphc.runtime.kernels.microkernel import lane_mask
 from graphc.runtime.kernels.transpose import HELPER, GroupTranspose
 
+AHEAD = 32  # vectors that are on their way from memory while packing
+
 
 class _Packing:
     """What both sides share: one function from (source, packed) and two numbers."""
@@ -36,6 +38,12 @@ class _Packing:
         mask = lane_mask(valid, self.lanes)
         value = load(function, self.machine, source, self.side.dtype, self.lanes, mask)
         return rounded(function, value) if self.rounds else value
+
+    def fetch(self, place: Value, steps: int) -> None:
+        """Asks for what that many steps of k ahead will be read: each step lies on another page for long rows."""
+        if steps:
+            ahead = self.function.offset(place, steps * self.side.depth_stride, self.source_element)
+            self.function.prefetch(ahead)
 
     def load_one(self, source: Value) -> Value:
         value = load_scalar(self.function, self.machine, source, self.side.dtype)
@@ -93,6 +101,7 @@ class PanelPacking(_Packing):
                 for j in range(vectors):
                     valid = last_lanes if j == vectors - 1 else self.lanes
                     at = function.offset(source, j * self.lanes, self.source_element)
+                    self.fetch(at, AHEAD // vectors)
                     self.copy_vector(at, self._place(k, j * self.lanes), valid, True)
                 return []
             if last_lanes < self.lanes:
@@ -180,6 +189,7 @@ class TilePacking(_Packing):
     def __init__(self, module: Module, plan: Plan, arithmetic: PlainArithmetic):
         super().__init__(module, plan, plan.left, arithmetic, self.name, TILE_COUNTS)
         self.slot = packed_tile(plan.left_packing, plan.left_stride, plan.tiles, plan.depth_block)
+        self.ahead = AHEAD // (math.ceil(plan.tiles.highest / self.lanes) * plan.row_block)
         self.counts = (self.function.arguments[3], self.function.arguments[4])
         if plan.left_packing == "rows":
             over_tiles(self.function, plan, *self.counts, self._rows)
@@ -200,6 +210,7 @@ class TilePacking(_Packing):
             slot = function.offset(place, function.mul(number, self.slot), self.element)
             for j in range(math.ceil(height / self.lanes)):
                 at = function.offset(here, j * self.lanes, self.source_element)
+                self.fetch(at, self.ahead)
                 to = function.offset(slot, j * self.lanes, self.element)
                 self.copy_vector(at, to, min(self.lanes, height - j * self.lanes), False)
 

@@ -20,8 +20,11 @@ LONG_DEPTH = 512
 FAR_STEP = 1024  # bytes between two steps of k of the left side from which on every step is a page or cache set of its own
 FAR_DEPTH = 384  # steps that stay in the first cache even so
 FAR_CYCLES = 3.0
+L1_SET_SPAN = 4096  # bytes after which addresses fall in the same set of the first cache
+WAYS_FOR_RIGHT = 3  # of a set of the first cache, that the vectors of the right side pass through
 MANY_ROWS = 384  # so many that packing a panel before its use costs nothing that can be measured
 SECOND_HEIGHT = 1.02  # what a second height of tiles must gain before its code is worth compiling
+TURNED_ARRAY = 2.0  # cycles that a short row costs in each further array that an epilogue walks by turned tiles
 RIGHT_TRAFFIC = 0.15  # cycles that a vector of the right side costs beyond its load, where it comes from afar
 _ALIGNMENT = 4096
 
@@ -134,11 +137,16 @@ def register_tiles(machine: Machine) -> tuple[tuple[int, int], ...]:
 
 
 def plan_contraction(
-    contraction: Contraction, machine: Machine, threads: int, options: ContractionOptions, lanes_along_rows: bool = False
+    contraction: Contraction,
+    machine: Machine,
+    threads: int,
+    options: ContractionOptions,
+    lanes_along_rows: bool = False,
+    arrays: int = 1,
 ) -> Plan:
     """The cheapest plan by the model; `threads` only decides the grid of chunks.
 
-    `lanes_along_rows` where the epilogue wants vectors of one column of C instead of one row.
+    `lanes_along_rows` where the epilogue wants vectors of one column of C instead of one row; `arrays` is how many it walks.
     """
     a, b = sides(contraction)
     orientations = (False, True) if options.swap is None else (options.swap,)
@@ -147,7 +155,7 @@ def plan_contraction(
     best: _Candidate | None = None
     for swapped in orientations:
         left, right = (b, a) if swapped else (a, b)
-        for candidate in _candidates(contraction, machine, threads, options, swapped != lanes_along_rows, left, right):
+        for candidate in _candidates(contraction, machine, threads, options, swapped != lanes_along_rows, left, right, arrays):
             if best is None or candidate.cycles < best.cycles * 0.999:
                 best = candidate
     assert best is not None
@@ -173,6 +181,7 @@ def _candidates(
     turned: bool,
     left: Side,
     right: Side,
+    arrays: int,
 ) -> Iterator[_Candidate]:
     lanes = machine.lanes(contraction.dtype.compute.bits)
     for height, vectors in (options.tile,) if options.tile else register_tiles(machine):
@@ -185,11 +194,11 @@ def _candidates(
             cycles = _issue_cycles(machine, tiles, vectors, lanes, right.extent, contraction.depth)
             cycles += _packing_cycles(packing, right, contraction.depth, lanes)
             panels = math.ceil(right.extent / (vectors * lanes))
-            left_packing = options.left_packing or _left_packing(left, tiles, contraction.depth, panels, lanes)
+            left_packing = options.left_packing or _left_packing(machine, left, tiles, contraction.depth, panels, lanes)
             cycles += _left_packing_cycles(left_packing, left, tiles, contraction.depth, panels, lanes)
             if turned:
                 squares = count * math.ceil(right.extent / lanes)
-                cycles += squares * lanes * (1 + math.log2(lanes) / 1.5)
+                cycles += squares * lanes * (1 + math.log2(lanes) / 1.5 + TURNED_ARRAY * (arrays - 1))
             cycles *= SECOND_HEIGHT ** (len(tiles.sizes) - 1)
             cycles *= _imbalance(contraction, count * panels, threads)
             yield _Candidate(turned, left, right, tiles, vectors, packing, cycles)
@@ -277,7 +286,7 @@ def _complete(
     panel_bytes = math.ceil(depth_block / lanes) * lanes * panel * size
     room = machine.l3_bytes // (2 * max(1, threads))
     panel_block = min(chunk_panels, options.panel_block or (max(1, min(room, 4 << 20) // panel_bytes) if several else 1))
-    left_packing = options.left_packing or _left_packing(left, tiles, depth, panels, lanes)
+    left_packing = options.left_packing or _left_packing(machine, left, tiles, depth, panels, lanes)
     packed_right = chosen.right_packing in ("fused", "packed")
     left_stride = _left_stride(left, left_packing, tiles, depth_block, size)
     left_workspace = 0
@@ -324,14 +333,15 @@ def _depth_block(contraction: Contraction, left_bytes: int, half: int, lanes: in
     return math.ceil(depth / count / lanes) * lanes
 
 
-def _left_packing(left: Side, tiles: Pieces, depth: int, panels: int, lanes: int) -> str:
-    """Direct unless the rows of a tile fall in one set of the first cache, or every step touches another page, and the
-    tile is read often; short floats are converted once."""
+def _left_packing(machine: Machine, left: Side, tiles: Pieces, depth: int, panels: int, lanes: int) -> str:
+    """Direct unless the rows of a tile fall in one set of the first cache and do not fit there together, or every step
+    touches another page, and the tile is read often; short floats are converted once."""
     if left.dtype.compute != left.dtype and panels >= 2:
         return "interleaved" if left.stride == 1 else "rows"
     size = left.dtype.size
     if left.depth_stride == 1:
-        conflict = left.stride * size % 2048 == 0 and depth >= LONG_DEPTH
+        ways = machine.l1_bytes // L1_SET_SPAN
+        conflict = left.stride * size % 2048 == 0 and depth >= LONG_DEPTH and tiles.highest > ways - WAYS_FOR_RIGHT
         return "rows" if conflict and panels >= 4 else "direct"
     packing = "interleaved" if left.stride == 1 else "rows"
     here = _left_packing_cycles("direct", left, tiles, depth, panels, lanes)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from graphc.runtime.emit.function import I1, I64, PTR, Function, Module, Operand, Value
 from graphc.runtime.emit.vectors import register_element
 from graphc.runtime.kernels.arithmetic import PlainArithmetic, vector_of
 from graphc.runtime.kernels.bf16 import PairArithmetic
 from graphc.runtime.kernels.contraction import ContractionOptions
+from graphc.runtime.kernels.fetching import Fetch, FetchPlan, plan_rounds, stream_blocks
 from graphc.runtime.kernels.finish import emit_in_registers
 from graphc.runtime.kernels.gemm_plan import Plan
 from graphc.runtime.kernels.microkernel import (
@@ -48,13 +49,15 @@ class TileCall:
     depth: Operand
     first: Value | bool
     final: Value | bool
+    following: Sequence[Value] = ()  # where this tile's part of the next batch's operands begins
 
 
 class TileFunctions:
     """Emits tile functions as they are asked for, each once.
 
     With an `epilogue` a function ends with it, its sums in registers; without one it leaves them in memory. Where k comes
-    in blocks, the sums are kept in memory from block to block in any case.
+    in blocks, the sums are kept in memory from block to block in any case. What the epilogue will read, and part of the
+    next batch's operands, is fetched while the products are summed.
     """
 
     def __init__(
@@ -64,9 +67,11 @@ class TileFunctions:
         arithmetic: PlainArithmetic | PairArithmetic,
         epilogue: Epilogue | None,
         options: ContractionOptions,
+        fetches: FetchPlan,
     ):
         self.module, self.plan, self.arithmetic = module, plan, arithmetic
         self.epilogue, self.options = epilogue, options
+        self.fetches = fetches
 
     def begin(self, function: Function) -> None:
         """What a chunk does before its first tile: nothing here."""
@@ -94,11 +99,14 @@ class TileFunctions:
             given.append(("sums", "ptr noalias", call.sums))
         if plan.depth_blocks > 1:
             given += [("depth", I64, call.depth), ("first", I1, call.first)]
-        if self.epilogue is not None:
+        reads_streams = bool(self.fetches.streams) and not shape.packing
+        if self.epilogue is not None or reads_streams:
             given += [("operands", PTR, operands), ("row", I64, call.row), ("column", I64, call.column)]
             given += [(f"batch{i}", I64, index) for i, index in enumerate(batch)]
-            if plan.depth_blocks > 1:
-                given.append(("final", I1, call.final))
+        if self.epilogue is not None and plan.depth_blocks > 1:
+            given.append(("final", I1, call.final))
+        if not shape.packing:
+            given += [(f"following{i}", PTR, place) for i, place in enumerate(call.following)]
         if name not in self.module.functions:
             arguments = [(argument, type_) for argument, type_, _ in given]
             _TileFunction(self, shape, Function(self.module, name, arguments, **HELPER), arguments, len(batch)).emit()
@@ -118,7 +126,7 @@ class _TileFunction:
         self.vectors = self.plan.last_vectors if shape.last else self.plan.vectors
         self.last_lanes = self.plan.last_lanes if shape.last else self.plan.lanes
         self.arguments = {name: value for (name, _), value in zip(names, function.arguments)}
-        self.batch = [self.arguments[f"batch{i}"] for i in range(batch_rank)] if family.epilogue else []
+        self.batch = [self.arguments[f"batch{i}"] for i in range(batch_rank) if f"batch{i}" in self.arguments]
         self.blocked = self.plan.depth_blocks > 1
 
     def emit(self) -> None:
@@ -151,16 +159,43 @@ class _TileFunction:
             None if in_place else arithmetic.total.size * plan.lanes,
             0 if straight else family.options.prefetch,
         )
-        return contract(
-            self.function,
-            arithmetic,
-            left,
-            right,
-            [DepthLoop(depth, left_step, right_step)],
-            totals,
-            depth if straight and isinstance(depth, int) else family.options.unroll,
-            Packing(self.arguments["packed"], plan.panel) if shape.packing else None,
-        )
+        packing = Packing(self.arguments["packed"], plan.panel) if shape.packing else None
+        unroll = depth if straight and isinstance(depth, int) else family.options.unroll
+
+        def sums(first: Operand, nest: list[DepthLoop], before: Rows, begin: Callable[[Operand], None] | None) -> Rows:
+            start = [
+                self.function.offset(pointer, self.function.mul(first, step), element)
+                for pointer, step, element in (
+                    (left.pointer, left_step, arithmetic.left_element),
+                    (right.pointer, right_step, arithmetic.right_element),
+                )
+            ]
+            sides = replace(left, pointer=start[0]), replace(right, pointer=start[1])
+            return contract(self.function, arithmetic, *sides, nest, before, unroll, packing, begin)
+
+        done = 0
+        for fetch in self._find_fetches():
+            steps = fetch.steps
+            nest = [DepthLoop(fetch.rounds, steps * left_step, steps * right_step), DepthLoop(steps, left_step, right_step)]
+            totals = sums(done, nest, totals, fetch.emit)
+            done += fetch.rounds * steps
+        rest = depth - done if isinstance(depth, int) else depth
+        return sums(done, [DepthLoop(rest, left_step, right_step)], totals, None)
+
+    def _find_fetches(self) -> list[Fetch]:
+        """What is fetched meanwhile. Tiles that pack, few among many, and blocks of k do without."""
+        plan, fetches, arguments = self.plan, self.family.fetches, self.arguments
+        if not fetches.any or self.shape.packing:
+            return []
+        down, along = self.shape.height, (self.vectors - 1) * plan.lanes + self.last_lanes
+        sizes = (along, down) if plan.turned else (down, along)
+        following = [part.at(arguments[f"following{i}"]) for i, part in enumerate(fetches.following)]
+        near = following[: len(fetches.batch_parts)]
+        if fetches.streams:
+            row, column = self.function.add(arguments["row"], down), arguments["column"]
+            place = (column, row) if plan.turned else (row, column)
+            near += stream_blocks(self.function, fetches.streams, arguments["operands"], place, sizes, self.batch)
+        return plan_rounds(self.function, [near, following[len(fetches.batch_parts) :]], plan.depth)
 
     # -- sums in memory
 

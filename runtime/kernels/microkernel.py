@@ -9,7 +9,7 @@ an image).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from graphc.runtime.emit.function import Function, Operand, Value, constant, vector_constant
@@ -69,9 +69,11 @@ def contract(
     totals: Rows,
     unroll: int = 1,
     packing: Packing | None = None,
+    begin: Callable[[Operand], None] | None = None,
 ) -> Rows:
-    """Emits the nest (outer to inner) and returns the new totals. `packing` needs a nest of one loop."""
-    emitter = _Contraction(function, arithmetic, left, right, tuple(nest), unroll, packing)
+    """Emits the nest (outer to inner) and returns the new totals. `packing` needs a nest of one loop; `begin` emits what
+    comes before a step of the outermost of several."""
+    emitter = _Contraction(function, arithmetic, left, right, tuple(nest), unroll, packing, begin)
     return emitter.level(0, left.pointer, right.pointer, packing.pointer if packing else None, totals)
 
 
@@ -84,13 +86,16 @@ class _Contraction:
     nest: tuple[DepthLoop, ...]
     unroll: int
     packing: Packing | None
+    begin: Callable[[Operand], None] | None
 
     def level(self, depth: int, left: Value, right: Value, packed: Value | None, totals: Rows) -> Rows:
         if depth == len(self.nest) - 1:
             return self.innermost(left, right, packed, totals)
         loop, function, width = self.nest[depth], self.function, len(totals[0])
 
-        def body(_: Operand, values: list[Value]) -> list[Value]:
+        def body(number: Operand, values: list[Value]) -> list[Value]:
+            if self.begin is not None and depth == 0:
+                self.begin(number)
             rows = self.level(depth + 1, values[0], values[1], None, _grid(values[2:], width))
             return [*self.advance(loop, values[0], values[1], 1), *_flat(rows)]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from graphc.dtypes import DType
@@ -12,15 +13,29 @@ from graphc.runtime.kernels.microkernel import Rows, lane_mask
 from graphc.runtime.schedule.machine import Machine
 
 
+@dataclass(frozen=True)
+class Stream:
+    """An array that an epilogue reads where the tile lies, its columns side by side; `pointer` is its place among those
+    that follow A and B, strides are in elements."""
+
+    pointer: int
+    dtype: DType
+    row: int
+    batch: tuple[int, ...] = ()
+
+
 class Epilogue(Protocol):
     """Turns finished sums into what is stored; it does all the stores of its kernel.
 
     `operand_count` pointers follow A and B in the kernel's operands. `emit` may be called several times in one kernel,
     each time for another shape of tile; lanes always run along the columns of the result. A pointer may only be written
-    where the tile lies.
+    where the tile lies. `streams` are the matrices among what it reads: they can be fetched ahead.
     """
 
     operand_count: int
+
+    @property
+    def streams(self) -> Sequence[Stream]: ...
 
     def emit(self, function: Function, tile: Tile) -> None: ...
 
@@ -139,6 +154,8 @@ class StoreEpilogue:
     ):
         self._dtype, self._row_stride, self._column_stride = dtype, row_stride, column_stride
         self._batch_strides, self._accumulate = tuple(batch_strides), accumulate
+        is_read = accumulate and column_stride == 1
+        self.streams: list[Stream] = [Stream(0, dtype, row_stride, self._batch_strides)] if is_read else []
 
     def emit(self, function: Function, tile: Tile) -> None:
         store_one = self._store_vector if self._column_stride == 1 else self._store_lanes

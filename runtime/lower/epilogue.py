@@ -11,7 +11,7 @@ from graphc.runtime.emit import vectors
 from graphc.runtime.emit.expressions import VectorScalars
 from graphc.runtime.emit.function import I64, Function, Value, vector_constant
 from graphc.runtime.emit.vectors import TypedValue
-from graphc.runtime.kernels.tile import Tile
+from graphc.runtime.kernels.tile import Stream, Tile
 from graphc.runtime.schedule.machine import Machine
 
 
@@ -42,6 +42,9 @@ class RegionEpilogue:
         self.inputs, self.outputs = dict(inputs), list(outputs)
         self.pointers = {tensor: i for i, tensor in enumerate(self.inputs)}
         self.operand_count = len(self.inputs) + len(self.outputs)
+        self.streams = [
+            Stream(self.pointers[t], t.dtype, a.row, a.batch) for t, a in self.inputs.items() if a.row and a.column == 1
+        ]
         self.by_row, self.by_column = self._find_dependences()
 
     def _find_dependences(self) -> tuple[set[Tensor], set[Tensor]]:
