@@ -61,9 +61,23 @@ class RegionBuilder:
                 continue
             if tensor.operation.definition.name == "reshape":
                 pending.append(tensor.operation.inputs[0])  # a view of its operand
+            elif (writer := self._find_writer(tensor)) is not None:
+                writer.operations.append(tensor.operation)
+                self.region_of[tensor.operation] = writer
             else:
                 pending += self._read_from_outside(tensor.operation, None)
         return wanted
+
+    def _find_writer(self, tensor: Tensor) -> Region | None:
+        """The matrix product that can store its result transposed: rows stay rows in memory."""
+        operation = tensor.operation
+        if operation.definition.name != "transpose":
+            return None
+        region = self.region_of.get(operation.inputs[0].operation)
+        if region is None or region.anchor is None or CONTRACTIONS[region.anchor.definition.name] != "contraction":
+            return None
+        perm = operation.attributes["perm"]
+        return region if perm[-1] == len(perm) - 1 else None
 
     def _read_from_outside(self, operation: Operation, region: Region | None) -> list[Tensor]:
         """What a region that has this operation must find in memory for it."""
@@ -99,7 +113,7 @@ class RegionBuilder:
         """The region of every operation, with one of their own for the inline tensors that are needed in memory."""
         regions = dict(self.region_of)
         for operation in self.program.operations:
-            if is_inline(operation) and operation.output in wanted:
+            if is_inline(operation) and operation.output in wanted and operation not in regions:
                 is_view = operation.definition.name == "reshape"
                 regions[operation] = Region([operation], operation.output.type.sizes, opaque=is_view)
         self.region_of = regions

@@ -129,6 +129,8 @@ class _Fusion:
         if producer.axes is None:
             if source.type.sizes != consumer.domain or producer.domain != consumer.domain:
                 return None
+            if not consumer.is_row and any(op.definition.name == "concat" for op in producer.operations):
+                return None  # columns of several arrays are walked with less profit than rows
             return consumer.domain, consumer.axes, None
         return self._combine_after_reduction(producer, consumer)
 

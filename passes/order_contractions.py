@@ -13,7 +13,7 @@ from typing import Any
 
 from graphc.operation import DEFINITIONS, Operation, Tensor, apply
 from graphc.ops.fused import COPY
-from graphc.passes.regions import is_inline
+from graphc.passes.regions import is_inline, needs_memory
 from graphc.program import Program, transform_operations
 
 
@@ -50,9 +50,12 @@ def _order(operation: Operation, inputs: tuple[Tensor, ...]) -> Sequence[Tensor]
 
 
 def _are_neighbours(tensor: Tensor, axes: Sequence[int]) -> bool:
-    """Whether dimensions lie next to one another in memory, in this order; dimensions of size 1 do not count."""
+    """Whether dimensions lie next to one another in memory, in this order; dimensions of size 1 do not count.
+
+    What is read through movements lies otherwise, but for a reshape that finds its operand in memory in any case.
+    """
     source = tensor.operation.inputs[0] if tensor.operation.definition.name == "reshape" else tensor
-    if is_inline(source.operation):
+    if is_inline(source.operation) and not needs_memory(tensor):
         return False
     sizes = tensor.type.sizes
     between = [axis for axis in range(axes[0], axes[-1] + 1) if sizes[axis] != 1]

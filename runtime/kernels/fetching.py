@@ -102,7 +102,7 @@ def _next_tile(plan: Plan, machine: Machine) -> FollowingPart | None:
     if plan.left_packing != "direct" or side.depth_stride != 1 or not is_large:
         return None
     line, rows = LINE // side.dtype.size, range(plan.tiles.highest)
-    offsets = tuple((plan.tiles.highest + r) * side.stride for r in rows)
+    offsets = tuple(r * side.stride for r in rows)
     return FollowingPart(side, math.ceil(plan.depth / line), line, offsets, 0)
 
 

@@ -140,7 +140,7 @@ class GemmEntry:
     def _sweep(self, first_tile: Operand, end_tile: Operand) -> None:
         """All tiles of a block of rows, panel after panel."""
         function = self.function
-        self.block_tile = first_tile
+        self.block_tile, self.sweep_range = first_tile, (first_tile, end_tile)
         if self.plan.left_packing != "direct" and not self.left_once:
             self._pack_tiles(first_tile, end_tile)
 
@@ -181,11 +181,21 @@ class GemmEntry:
         at = function.mul(function.sub(panel, self.panel_block[0]), plan.panel_slot)
         return function.offset(self.packed_right, at, self.total)
 
-    def _following_share(self, number: int, tile: Operand, panel: Operand) -> Value:
+    def _next(self, tile: Operand, panel: Operand) -> tuple[Operand, Operand]:
+        """The tile and panel that come next in a sweep."""
+        function, (first, end) = self.function, self.sweep_range
+        following = function.add(tile, 1)
+        if isinstance(following, int) and isinstance(end, int):
+            return (following, panel) if following < end else (first, function.add(panel, 1))
+        is_last = function.icmp("eq", following, end)
+        step = function.select(is_last, constant(1, I64), constant(0, I64))
+        return function.select(is_last, function.coerce(first, I64), function.coerce(following, I64)), function.add(panel, step)
+
+    def _following_share(self, number: int, tile: Operand, panel: Operand, next_tile: Operand) -> Value:
         """Where begins what a tile fetches: of the next batch's operand, or of its own, for the next tile."""
         function, part = self.function, self.tiles.fetches.following[number]
         if part is self.tiles.fetches.tile_part:
-            return self._left_source(tile)
+            return self._left_source(next_tile)
         at = function.mul(function.add(function.mul(panel, self.plan.tiles.count), tile), part.step)
         return function.offset(self.following[number], at, memory_element(part.side.dtype))
 
@@ -264,6 +274,7 @@ class GemmEntry:
         function, plan = self.function, self.plan
         packed_left = plan.left_packing != "direct"
         in_place = plan.right_packing == "direct" or shape.packing
+        next_tile, next_panel = self._next(tile, panel)
         call = TileCall(
             left=self._tile_slot(tile) if packed_left else self._left_source(tile),
             right=self._right_source(panel) if in_place else self._panel_slot(panel),
@@ -274,7 +285,9 @@ class GemmEntry:
             depth=self.steps,
             first=self.first_block,
             final=self.final_block,
-            following=[self._following_share(i, tile, panel) for i in range(len(self.tiles.fetches.following))],
+            next_row=self._row(next_tile),
+            next_column=function.mul(next_panel, plan.panel),
+            following=[self._following_share(i, tile, panel, next_tile) for i in range(len(self.tiles.fetches.following))],
         )
         self.tiles.call(function, shape, self.operands, self.batch, call)
         if self.tiles.epilogue is not None or call.sums is None or call.final is False:

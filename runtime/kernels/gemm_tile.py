@@ -49,7 +49,9 @@ class TileCall:
     depth: Operand
     first: Value | bool
     final: Value | bool
-    following: Sequence[Value] = ()  # where this tile's part of the next batch's operands begins
+    next_row: Operand  # of the tile that comes next
+    next_column: Operand
+    following: Sequence[Value] = ()  # where the parts of operands begin that are fetched for later
 
 
 class TileFunctions:
@@ -99,14 +101,14 @@ class TileFunctions:
             given.append(("sums", "ptr noalias", call.sums))
         if plan.depth_blocks > 1:
             given += [("depth", I64, call.depth), ("first", I1, call.first)]
-        reads_streams = bool(self.fetches.streams) and not shape.packing
-        if self.epilogue is not None or reads_streams:
+        if self.epilogue is not None or self.fetches.streams:
             given += [("operands", PTR, operands), ("row", I64, call.row), ("column", I64, call.column)]
             given += [(f"batch{i}", I64, index) for i, index in enumerate(batch)]
         if self.epilogue is not None and plan.depth_blocks > 1:
             given.append(("final", I1, call.final))
-        if not shape.packing:
-            given += [(f"following{i}", PTR, place) for i, place in enumerate(call.following)]
+        given += [(f"following{i}", PTR, place) for i, place in enumerate(call.following)]
+        if self.fetches.streams:
+            given += [("next_row", I64, call.next_row), ("next_column", I64, call.next_column)]
         if name not in self.module.functions:
             arguments = [(argument, type_) for argument, type_, _ in given]
             _TileFunction(self, shape, Function(self.module, name, arguments, **HELPER), arguments, len(batch)).emit()
@@ -159,7 +161,6 @@ class _TileFunction:
             None if in_place else arithmetic.total.size * plan.lanes,
             0 if straight else family.options.prefetch,
         )
-        packing = Packing(self.arguments["packed"], plan.panel) if shape.packing else None
         unroll = depth if straight and isinstance(depth, int) else family.options.unroll
 
         def sums(first: Operand, nest: list[DepthLoop], before: Rows, begin: Callable[[Operand], None] | None) -> Rows:
@@ -171,6 +172,11 @@ class _TileFunction:
                 )
             ]
             sides = replace(left, pointer=start[0]), replace(right, pointer=start[1])
+            packing = None
+            if shape.packing:
+                at = self.function.mul(first, plan.panel)
+                place = self.function.offset(self.arguments["packed"], at, register_element(arithmetic.total))
+                packing = Packing(place, plan.panel)
             return contract(self.function, arithmetic, *sides, nest, before, unroll, packing, begin)
 
         done = 0
@@ -183,16 +189,16 @@ class _TileFunction:
         return sums(done, [DepthLoop(rest, left_step, right_step)], totals, None)
 
     def _find_fetches(self) -> list[Fetch]:
-        """What is fetched meanwhile. Tiles that pack, few among many, and blocks of k do without."""
+        """What is fetched meanwhile."""
         plan, fetches, arguments = self.plan, self.family.fetches, self.arguments
-        if not fetches.any or self.shape.packing:
+        if not fetches.any:
             return []
         down, along = self.shape.height, (self.vectors - 1) * plan.lanes + self.last_lanes
         sizes = (along, down) if plan.turned else (down, along)
         following = [part.at(arguments[f"following{i}"]) for i, part in enumerate(fetches.following)]
         near = following[: len(fetches.batch_parts)]
         if fetches.streams:
-            row, column = self.function.add(arguments["row"], down), arguments["column"]
+            row, column = arguments["next_row"], arguments["next_column"]
             place = (column, row) if plan.turned else (row, column)
             near += stream_blocks(self.function, fetches.streams, arguments["operands"], place, sizes, self.batch)
         return plan_rounds(self.function, [near, following[len(fetches.batch_parts) :]], plan.depth)

@@ -71,10 +71,11 @@ def contract(
     packing: Packing | None = None,
     begin: Callable[[Operand], None] | None = None,
 ) -> Rows:
-    """Emits the nest (outer to inner) and returns the new totals. `packing` needs a nest of one loop; `begin` emits what
-    comes before a step of the outermost of several."""
+    """Emits the nest (outer to inner) and returns the new totals; `begin` emits what comes before a step of the outermost of
+    several loops."""
     emitter = _Contraction(function, arithmetic, left, right, tuple(nest), unroll, packing, begin)
-    return emitter.level(0, left.pointer, right.pointer, packing.pointer if packing else None, totals)
+    pointers = [left.pointer, right.pointer] + ([packing.pointer] if packing else [])
+    return emitter.level(0, pointers, totals)
 
 
 @dataclass(frozen=True)
@@ -88,34 +89,31 @@ class _Contraction:
     packing: Packing | None
     begin: Callable[[Operand], None] | None
 
-    def level(self, depth: int, left: Value, right: Value, packed: Value | None, totals: Rows) -> Rows:
+    def level(self, depth: int, pointers: Sequence[Value], totals: Rows) -> Rows:
         if depth == len(self.nest) - 1:
-            return self.innermost(left, right, packed, totals)
-        loop, function, width = self.nest[depth], self.function, len(totals[0])
+            return self.innermost(pointers, totals)
+        loop, function, width, fixed = self.nest[depth], self.function, len(totals[0]), len(pointers)
 
         def body(number: Operand, values: list[Value]) -> list[Value]:
             if self.begin is not None and depth == 0:
                 self.begin(number)
-            rows = self.level(depth + 1, values[0], values[1], None, _grid(values[2:], width))
-            return [*self.advance(loop, values[0], values[1], 1), *_flat(rows)]
+            rows = self.level(depth + 1, values[:fixed], _grid(values[fixed:], width))
+            packed_steps: Operand = 1
+            for inner in self.nest[depth + 1 :]:
+                packed_steps = function.mul(packed_steps, inner.count)
+            return [*self.advance(loop, values[:fixed], 1, packed_steps), *_flat(rows)]
 
-        return _grid(function.loop(0, loop.count, 1, [left, right, *_flat(totals)], body)[2:], width)
+        return _grid(function.loop(0, loop.count, 1, [*pointers, *_flat(totals)], body)[fixed:], width)
 
-    def innermost(self, left: Value, right: Value, packed: Value | None, totals: Rows) -> Rows:
-        loop, function, width = self.nest[-1], self.function, len(totals[0])
+    def innermost(self, pointers: Sequence[Value], totals: Rows) -> Rows:
+        loop, function, width, fixed = self.nest[-1], self.function, len(totals[0]), len(pointers)
         unroll = min(self.unroll, loop.count) if isinstance(loop.count, int) else 1
-        pointers = [left, right] if packed is None else [left, right, packed]
-        fixed = len(pointers)
 
         def body(_: Operand, values: list[Value]) -> list[Value]:
             rows = _grid(values[fixed:], width)
             for at in range(unroll):
                 rows = self.step(values[:fixed], at, rows)
-            following = self.advance(loop, values[0], values[1], unroll)
-            if self.packing is not None:
-                element = register_element(self.arithmetic.total)
-                following.append(function.offset(values[2], unroll * self.packing.step, element))
-            return [*following, *_flat(rows)]
+            return [*self.advance(loop, values[:fixed], unroll, unroll), *_flat(rows)]
 
         rounds = loop.count // unroll if isinstance(loop.count, int) else loop.count
         values = function.loop(0, rounds, 1, [*pointers, *_flat(totals)], body)
@@ -125,11 +123,17 @@ class _Contraction:
             rows = self.step(values[:fixed], at, rows)
         return rows
 
-    def advance(self, loop: DepthLoop, left: Value, right: Value, steps: int) -> list[Value]:
-        return [
-            self.function.offset(left, steps * loop.left_step, self.arithmetic.left_element),
-            self.function.offset(right, steps * loop.right_step, self.arithmetic.right_element),
+    def advance(self, loop: DepthLoop, pointers: Sequence[Value], steps: int, packed_steps: Operand) -> list[Value]:
+        """The pointers after some steps of a loop; the packed side moves by steps of the innermost one."""
+        function, arithmetic = self.function, self.arithmetic
+        moved = [
+            function.offset(pointers[0], steps * loop.left_step, arithmetic.left_element),
+            function.offset(pointers[1], steps * loop.right_step, arithmetic.right_element),
         ]
+        if self.packing is not None:
+            far = function.mul(packed_steps, self.packing.step)
+            moved.append(function.offset(pointers[2], far, register_element(arithmetic.total)))
+        return moved
 
     def step(self, pointers: Sequence[Value], at: int, totals: Rows) -> Rows:
         function, arithmetic, loop = self.function, self.arithmetic, self.nest[-1]

@@ -47,7 +47,7 @@ class _ContractionLowering:
         index = [variable(d.name) for d in (*self.batch, *self.rows, *self.columns)]
         given = find_given(self.body, "contraction")
         extras = self._extra_accesses(index) | {op.output: Index() for op in given}
-        results = {t: flatten_index(t.type.sizes, index) for t in self.body.fetches}
+        results = {t: flatten_index(t.type.sizes, _transpose_index(t, index)) for t in self.body.fetches}
         walked = [a.index, b.index, *extras.values(), *results.values()]
         rows, outer_rows = self._merge(self.rows, walked)
         columns, outer_columns = self._merge(self.columns, walked)
@@ -62,7 +62,7 @@ class _ContractionLowering:
         def tile_access(i: Index) -> TileAccess:
             return TileAccess(i.coefficient(rows.name), i.coefficient(columns.name), strides(i))
 
-        result = tile_access(flatten_index(self.anchor.output.type.sizes, index))
+        (result, *_) = (tile_access(i) for i in results.values())
         contraction = Contraction(
             rows.extent, columns.extent, depth.extent,
             a_row=a.index.coefficient(rows.name), a_column=a.index.coefficient(depth.name),
@@ -73,9 +73,9 @@ class _ContractionLowering:
             precision=self.anchor.attributes.get("precision", ""),
         )  # fmt: skip
         epilogue = None
-        if self.body.fetches != (self.anchor.output,):
+        if tuple(_before_transpose(t) for t in self.body.fetches) != (self.anchor.output,):
             accesses = {t: tile_access(i) for t, i in extras.items()}
-            targets = [(t, tile_access(i)) for t, i in results.items()]
+            targets = [(_before_transpose(t), tile_access(i)) for t, i in results.items()]
             epilogue = RegionEpilogue(self.body, self.anchor, accesses, targets, self.machine)
         kernel = build_contraction(contraction, self.machine, self.threads, epilogue)
         actual = dict(zip(self.sources, inputs))
@@ -124,6 +124,18 @@ class _ContractionLowering:
         if not merged:
             return Dimension(dimensions[0].name if dimensions else "none", 1), []
         return merged[-1], merged[:-1]
+
+
+def _before_transpose(tensor: Tensor) -> Tensor:
+    """What a result of the region is in the order of the product's dimensions: it may be stored transposed."""
+    return tensor.operation.inputs[0] if tensor.operation.definition.name == "transpose" else tensor
+
+
+def _transpose_index(tensor: Tensor, index: Sequence[Index]) -> list[Index]:
+    """Where a result of the region has the element of the product at `index`."""
+    if tensor.operation.definition.name != "transpose":
+        return list(index)
+    return [index[axis] for axis in tensor.operation.attributes["perm"]]
 
 
 def _name_dimensions(anchor: Operation) -> tuple[list[Dimension], list[Dimension], list[Dimension], list[Dimension]]:
