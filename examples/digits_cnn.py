@@ -79,9 +79,10 @@ def show_everything(sess: tf.Session, model: dict, losses: list[float], folder: 
     write_text(os.path.join(folder, "memory.txt"), str(program.plan))
     tf.dump(fetches, directory=os.path.join(folder, "stages"), shapes=shapes)
     profile = profile_session_run(sess, fetches, feed, 20)
-    times = format_profile(profile, machine_peaks(profile.threads))
+    peaks = machine_peaks(profile.threads)
+    times = format_profile(profile, peaks)
     write_text(os.path.join(folder, "times.txt"), times)
-    write_trace(os.path.join(folder, "trace.json"), profile)
+    write_trace(os.path.join(folder, "trace.json"), profile, peaks)
     draw_losses(losses, os.path.join(folder, "loss.svg"))
     plan = program.plan
     print(f"one training step: {len(program.executable.steps)} kernels in one native call, arena {plan.arena_bytes:,} bytes "

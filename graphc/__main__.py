@@ -174,7 +174,7 @@ def time_command(options: argparse.Namespace) -> int:
     if options.trace is None:
         return 0
     try:
-        print(f"trace: {write_trace(options.trace, profile)}")
+        print(f"trace: {write_trace(options.trace, profile, peaks)}")
     except OSError as error:
         raise CommandError(str(error)) from None
     return 0

@@ -297,6 +297,15 @@ class CostScalars:
         self.cost += cost * (2 if dtype.bits == 64 else 1)
 
 
+class CountScalars(CostScalars):
+    """Counts the calls on floats instead, each as one operation: sums, products, comparisons, and functions such as exp,
+    tanh, erf or pow alike. Choosing and converting count nothing."""
+
+    def _spend(self, operation: str, dtype: DType) -> None:
+        self.cost += dtype.is_floating and operation not in _UNCOUNTED
+
+
+_UNCOUNTED = frozenset(("select", "cast"))
 _PREDICATES = COMPARISONS | CLASSIFYING
 _OPERATIONS = frozenset(name for name in vars(Scalars) if not name.startswith("_"))
 
@@ -306,3 +315,10 @@ def issue_cost(scalar: Callable[..., Any], operands: Sequence[DType], attributes
     counter = CostScalars()
     scalar(counter, *[Typed(dtype.compute) for dtype in operands], **(attributes or {}))
     return counter.cost
+
+
+def count_operations(scalar: Callable[..., Any], operands: Sequence[DType], attributes: Mapping[str, Any] | None = None) -> int:
+    """The floating-point operations of one element of `scalar` (see `CountScalars`)."""
+    counter = CountScalars()
+    scalar(counter, *[Typed(dtype.compute) for dtype in operands], **(attributes or {}))
+    return int(counter.cost)

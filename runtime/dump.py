@@ -125,7 +125,7 @@ def describe_kernels(compilation: Compilation) -> str:
     for number, (operation, step) in enumerate(compilation.steps):
         kernel = step.kernel
         rows.append((
-            str(number), kernel.family, str(kernel.chunks), str(kernel.flops), str(kernel.bytes_moved),
+            str(number), kernel.family, str(kernel.chunks), str(kernel.flops or kernel.operations), str(kernel.bytes_moved),
             step.label or operation.name, kernel.name, kernel.schedule.partition("\n")[0],
         ))  # fmt: skip
     return format_table(rows, right={0, 2, 3, 4})

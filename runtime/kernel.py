@@ -16,6 +16,9 @@ class Kernel:
     `text` is an LLVM module that defines `void @name(ptr operands, i64 chunk)`. `operands` is an array of pointers: the
     inputs, the outputs, a workspace where `workspace` is not zero, and the status cells where `checks` is not empty.
     Calling it for every chunk number below `chunks`, in any order and on any threads, does the whole work.
+
+    `flops` are the products and sums of contractions and convolutions; `operations` all other floating-point operations, as
+    graphc.scalars counts them.
     """
 
     name: str
@@ -26,6 +29,7 @@ class Kernel:
     family: str = "loops"
     schedule: str = ""  # what was chosen and why, for people
     flops: int = 0
+    operations: int = 0
     bytes_moved: int = 0
     loops: str = field(default="", compare=False)  # the loop nest as text, before and after scheduling
 

@@ -31,8 +31,9 @@ REPETITIONS = 20
 class StepTime:
     """One step of a program: what it computes, how, and the median and the best of its times, in microseconds.
 
-    `flops` are those of products in contractions and convolutions; other kernels give 0. `bytes_moved` counts every
-    operand once. `schedule` is what was chosen for the kernel and why.
+    `flops` are the products and sums of contractions and convolutions, `operations` all other floating-point operations, a
+    function such as exp counted as one. `bytes_moved` counts every operand once. `schedule` is what was chosen for the kernel
+    and why.
     """
 
     number: int
@@ -46,6 +47,12 @@ class StepTime:
     schedule: str
     microseconds: float
     best: float
+    operations: int = 0
+
+    @property
+    def work(self) -> int:
+        """What rates and shares are of: products alone in kernels that have them, else all floating-point operations."""
+        return self.flops or self.operations
 
     @property
     def line(self) -> str:
@@ -120,6 +127,7 @@ def profile_program(
         steps.append(StepTime(
             number, operation, step.label or operation.name, kernel.family, kernel.chunks, kernel.chunks > 1 and threads > 1,
             kernel.flops, kernel.bytes_moved, kernel.schedule, float(np.median(taken)), float(taken.min()),
+            kernel.operations,
         ))  # fmt: skip
     plan = program.plan
     return Profile(plan.program.name, tuple(steps), moments, threads, program.arena_bytes, plan.intermediate_bytes)
@@ -129,11 +137,11 @@ def limit_of(step: StepTime, peaks: Peaks) -> Limit:
     """The roofline: a kernel takes at least the time of its floating-point work, and that of its bytes.
 
     Both at the peaks of all threads together, which are those of the best runs too; float64 at half the rate of float32.
-    Products in bfloat16 may be faster. A kernel that took less than the time of its bytes found them in caches: memory is
-    no limit to it.
+    The peak of floating-point work is that of fused multiply-adds, which only products and sums come near. Products in bfloat16
+    may be faster. A kernel that took less than the time of its bytes found them in caches: memory is no limit to it.
     """
     is_double = any(tensor.dtype.name == "float64" for tensor in step.operation.outputs)
-    working = step.flops / peaks.all.gflops / 1e3 * (2 if is_double else 1)
+    working = step.work / peaks.all.gflops / 1e3 * (2 if is_double else 1)
     moving = step.bytes_moved / peaks.all.memory / 1e3
     if working < moving <= step.best:
         return Limit(moving, MEMORY)
@@ -170,8 +178,8 @@ INDENT = 14 * " "
 def _row(step: StepTime, total: float, peaks: Peaks | None) -> tuple[str, ...]:
     return (
         f"{100 * step.microseconds / total:.1f}" if total else "0.0", f"{step.microseconds:.2f}", f"{step.best:.2f}",
-        _rate(step.flops, step.best), _rate(step.bytes_moved, step.best),
-        *([_share(step, peaks)] if peaks is not None else []), str(step.chunks), step.family, step.label, step.line,
+        _rate(step.work, step.best), _rate(step.bytes_moved, step.best),
+        *([share_of_peak(step, peaks)] if peaks is not None else []), str(step.chunks), step.family, step.label, step.line,
     )  # fmt: skip
 
 
@@ -179,7 +187,8 @@ def _rate(amount: float, microseconds: float) -> str:
     return f"{amount / microseconds / 1e3:.1f}" if amount and microseconds else ""
 
 
-def _share(step: StepTime, peaks: Peaks) -> str:
+def share_of_peak(step: StepTime, peaks: Peaks) -> str:
+    """The share of what bounds a kernel in its best run, and which that is, as "72% FMA"; "" where nothing is known."""
     limit = limit_of(step, peaks)
     share = 100 * limit.microseconds / step.best if step.best else 0
     return f"{share:.0f}% {limit.bound}" if limit.bound in (FMA, MEMORY) else limit.bound
@@ -187,9 +196,11 @@ def _share(step: StepTime, peaks: Peaks) -> str:
 
 def _totals(profile: Profile, peaks: Peaks | None) -> list[str]:
     time = profile.best
-    flops, moved = (sum(getattr(step, name) for step in profile.steps) for name in ("flops", "bytes_moved"))
+    names = ("flops", "operations", "bytes_moved")
+    flops, others, moved = (sum(getattr(step, name) for step in profile.steps) for name in names)
     lines = [
-        f"work:  {flops / 1e6:,.2f} MFLOP ({_rate(flops, time) or 0} GFLOP/s), "
+        f"work:  {flops / 1e6:,.2f} MFLOP in products, {others / 1e6:,.2f} in others "
+        f"({_rate(flops + others, time) or 0} GFLOP/s), "
         f"{moved / 1e6:,.2f} MB through kernels ({_rate(moved, time) or 0} GB/s)",
         f"arena: {profile.arena_bytes:,} bytes for {profile.intermediate_bytes:,} bytes of intermediates",
     ]

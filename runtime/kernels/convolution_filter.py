@@ -18,6 +18,7 @@ from graphc.runtime.kernels.convolution_tiles import FilterLayout
 from graphc.runtime.kernels.indexing import part_of
 from graphc.runtime.kernels.transpose import GroupTranspose
 from graphc.runtime.schedule.machine import Machine
+from graphc.runtime.schedule.reasons import explain_serial, join_notes
 
 Phases = Sequence[tuple[Axis, Axis]]
 Layouts = list[tuple[FilterLayout, int]]
@@ -48,6 +49,7 @@ class FilterTurning:
         units = len(self.targets) * self.panels
         elements = convolution.depth * convolution.filters
         self.chunks = min(units, MAXIMUM_CHUNKS, 2 * threads) if threads > 1 and elements > SERIAL_ELEMENTS else 1
+        self.serial = explain_serial(self.chunks, threads, elements, SERIAL_ELEMENTS, "elements")
 
     def kernel(self) -> Kernel:
         module, dtype = Module(), self.convolution.dtype
@@ -70,7 +72,8 @@ class FilterTurning:
         function.loop(*part_of(function, chunk, len(self.targets) * self.panels, self.chunks), 1, [], unit)
         function.return_void()
         size = self.convolution.depth * self.convolution.filters * dtype.size
-        return make_kernel("filter_turning", str(module), chunks=self.chunks, bytes_moved=2 * size)
+        schedule = join_notes(f"{len(self.targets)} taps by {self.panels} panels", self.serial)
+        return make_kernel("filter_turning", str(module), chunks=self.chunks, schedule=schedule, bytes_moved=2 * size)
 
     def _panel(self, function: Function, groups: GroupTranspose, source: Value, target: Value, panel: Operand) -> None:
         """One tap of one panel; the last panel may have fewer channels."""

@@ -18,6 +18,7 @@ from graphc.runtime.kernels.convolution_gradient_plan import plan_filter_gradien
 from graphc.runtime.kernels.convolution_plan import DirectPlan, DirectProblem, plan_direct
 from graphc.runtime.kernels.convolution_tiles import FilterLayout
 from graphc.runtime.kernels.gemm import build_contraction
+from graphc.runtime.kernels.gemm_plan import SERIAL_FLOPS
 from graphc.runtime.kernels.sequence import KernelSequence, SequenceStep, single
 from graphc.runtime.kernels.tile import Epilogue, StoreEpilogue
 from graphc.runtime.kernels.winograd_kernels import (
@@ -27,6 +28,7 @@ from graphc.runtime.kernels.winograd_kernels import (
     winograd_kernels,
 )
 from graphc.runtime.schedule.machine import Machine
+from graphc.runtime.schedule.reasons import explain_serial, join_notes
 
 
 def build_convolution(
@@ -62,7 +64,7 @@ def build_convolution(
         points, kernel, size = winograd_kernels("convolution", tiled, machine, threads, layout, ending)
         steps = (SequenceStep(points, (1, count)), SequenceStep(kernel, (0, count, *range(2, count))))
         return KernelSequence(count, steps, (size,))
-    return single(_direct_kernel("convolution", c, machine, problem, plan, [(layout, 0)], ending), count)
+    return single(_direct_kernel("convolution", c, machine, threads, problem, plan, [(layout, 0)], ending), count)
 
 
 def build_convolution_input_gradient(
@@ -104,7 +106,7 @@ def build_convolution_input_gradient(
         placed = SequenceStep(kernel, (0, count + 1, *range(2, count)))
         three = (SequenceStep(turning, (1, count)), SequenceStep(points, (count, count + 1)), placed)
         return KernelSequence(count, three, (elements * c.dtype.compute.size, size))
-    kernel = _direct_kernel("convolution_input_gradient", c, machine, problem, plan, layouts, ending)
+    kernel = _direct_kernel("convolution_input_gradient", c, machine, threads, problem, plan, layouts, ending)
     steps = (SequenceStep(turning, (1, count)), SequenceStep(kernel, (0, count, *range(2, count))))
     return KernelSequence(count, steps, (elements * c.dtype.compute.size,))
 
@@ -136,7 +138,7 @@ def build_convolution_filter_gradient(
         str(module),
         chunks=gradient.chunks,
         workspace=gradient.workspace,
-        schedule=str(plan),
+        schedule=join_notes(plan, explain_serial(gradient.chunks, threads, c.flops, SERIAL_FLOPS, "FLOP")),
         flops=flops,
         bytes_moved=c.bytes_moved,
     )
@@ -144,7 +146,10 @@ def build_convolution_filter_gradient(
         return single(kernel, count)
     module = Module()
     FilterGradient(module, c, machine, plan, ending).emit_sum_of_groups()
-    total = make_kernel("sum_of_groups", str(module), bytes_moved=plan.groups * gradient.group_bytes)
+    total = make_kernel(
+        "sum_of_groups", str(module), schedule=f"sum of {plan.groups} groups; serial: always",
+        operations=plan.groups * c.depth * c.filters, bytes_moved=plan.groups * gradient.group_bytes,
+    )  # fmt: skip
     steps = (SequenceStep(kernel, (0, 1, count)), SequenceStep(total, (count, count, *range(2, count))))
     return KernelSequence(count, steps, (plan.groups * gradient.group_bytes,))
 
@@ -153,6 +158,7 @@ def _direct_kernel(
     name: str,
     convolution: Convolution,
     machine: Machine,
+    threads: int,
     problem: DirectProblem,
     plan: DirectPlan,
     layouts: Layouts,
@@ -162,12 +168,13 @@ def _direct_kernel(
     module = Module()
     direct = DirectConvolution(module, machine, problem, plan, layouts, ending)
     direct.emit()
+    chunks = plan.grid[0] * plan.grid[1]
     return make_kernel(
         name,
         str(module),
-        chunks=plan.grid[0] * plan.grid[1],
+        chunks=chunks,
         workspace=direct.workspace,
-        schedule=str(plan),
+        schedule=join_notes(plan, explain_serial(chunks, threads, problem.flops, SERIAL_FLOPS, "FLOP")),
         flops=problem.flops,
         bytes_moved=convolution.bytes_moved,
     )

@@ -116,7 +116,7 @@ class _Depthwise:
         )
         lines.emit()
         return make_kernel(
-            self.family, str(module), chunks=lines.chunks, flops=c.flops, bytes_moved=c.bytes_moved
+            self.family, str(module), chunks=lines.chunks, schedule=lines.schedule, flops=c.flops, bytes_moved=c.bytes_moved
         )
 
     def load(self, function: Function, place: Value, line: Line, step: int, divide: int) -> Value:

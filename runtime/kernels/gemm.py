@@ -28,13 +28,14 @@ from graphc.runtime.kernels.finish import (
 )
 from graphc.runtime.kernels.gemm_entry import GemmEntry
 from graphc.runtime.kernels.gemm_packing import PanelPacking, TilePacking
-from graphc.runtime.kernels.gemm_plan import Plan, plan_contraction
+from graphc.runtime.kernels.gemm_plan import SERIAL_FLOPS, Plan, plan_contraction
 from graphc.runtime.kernels.gemm_tile import TileFunctions
 from graphc.runtime.kernels.indexing import part_of, split_index
-from graphc.runtime.kernels.matrix_vector import MatrixVector, is_matrix_vector
+from graphc.runtime.kernels.matrix_vector import SERIAL_BYTES, MatrixVector, is_matrix_vector
 from graphc.runtime.kernels.microkernel import zeros
 from graphc.runtime.kernels.tile import Epilogue, StoreEpilogue, Tile
 from graphc.runtime.schedule.machine import Machine
+from graphc.runtime.schedule.reasons import explain_serial, join_notes
 
 
 def build_contraction(
@@ -60,7 +61,8 @@ def build_contraction(
     if is_matrix_vector(c, machine) and options == ContractionOptions():
         emitter = MatrixVector(module, c, PlainArithmetic(machine, c.dtype, c.dtype), ending, threads, lanes_along_rows)
         emitter.emit()
-        schedule = f"{emitter.blocks} blocks of {emitter.lanes} dot products"
+        serial = explain_serial(emitter.chunks, threads, emitter.moved, SERIAL_BYTES, "bytes")
+        schedule = join_notes(f"{emitter.blocks} blocks of {emitter.lanes} dot products", serial)
         return make_kernel(
             "contraction", str(module), chunks=emitter.chunks, schedule=schedule, flops=c.flops, bytes_moved=moved
         )
@@ -77,7 +79,9 @@ def build_contraction(
         str(module),
         chunks=chunks,
         workspace=plan.workspace * chunks,
-        schedule=f"{'bf16 pairs; ' if uses_pairs(c, machine) else ''}{plan}",
+        schedule=join_notes(
+            "bf16 pairs" if uses_pairs(c, machine) else "", plan, explain_serial(chunks, threads, c.flops, SERIAL_FLOPS, "FLOP")
+        ),
         flops=c.flops,
         bytes_moved=moved,
     )

@@ -31,7 +31,7 @@ def is_matrix_vector(contraction: Contraction, machine: Machine) -> bool:
 
 
 class MatrixVector:
-    """Emits the entry; `chunks` is known after construction."""
+    """Emits the entry; `chunks`, and `moved`, the bytes of the matrix, are known after construction."""
 
     def __init__(
         self,
@@ -50,8 +50,8 @@ class MatrixVector:
         self.lanes, self.element = arithmetic.lanes, register_element(arithmetic.total)
         self.finish = Finish(module, arithmetic, epilogue, 1)
         self.blocks = math.ceil(self.matrix.extent / self.lanes)
-        moved = contraction.batches * self.matrix.extent * contraction.depth * contraction.dtype.size
-        parallel = threads > 1 and moved > SERIAL_BYTES
+        self.moved = contraction.batches * self.matrix.extent * contraction.depth * contraction.dtype.size
+        parallel = threads > 1 and self.moved > SERIAL_BYTES
         self.chunks = min(contraction.batches * self.blocks, MAXIMUM_CHUNKS, 4 * threads) if parallel else 1
 
     def emit(self) -> None:

@@ -49,6 +49,11 @@ class Pooling(ImageWindows):
         return self.result_height * self.result_width * self.channels
 
     @property
+    def elements_in_windows(self) -> int:
+        """Of all windows together, without those in the padding."""
+        return self.images * self.channels * self.rows.total_taps * self.columns.total_taps
+
+    @property
     def bytes_moved(self) -> int:
         return self.images * (self.image_size + self.result_size) * self.dtype.size
 
@@ -103,7 +108,17 @@ class _Pool:
         )
         lines.emit()
         family = f"{self.kind}_pool{'_gradient' if isinstance(self, _PoolGradient) else ''}"
-        return make_kernel(family, str(module), chunks=lines.chunks, bytes_moved=moved)
+        return make_kernel(
+            family, str(module), chunks=lines.chunks, schedule=lines.schedule, operations=self.operations, bytes_moved=moved
+        )
+
+    @property
+    def operations(self) -> int:
+        """A comparison or a sum for each element of each window, and for means a division."""
+        p = self.pooling
+        if not self.dtype.is_floating:
+            return 0
+        return p.elements_in_windows + (p.images * p.result_size if self.kind == "average" else 0)
 
     def shares_lines(self) -> bool:
         """Different lines of windows write to the same places."""

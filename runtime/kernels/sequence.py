@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from graphc.runtime.kernel import Kernel
 
@@ -26,6 +26,12 @@ class KernelSequence:
     operand_count: int
     steps: tuple[SequenceStep, ...]
     temporaries: tuple[int, ...] = ()
+
+    def with_operations(self, count: int) -> KernelSequence:
+        """The sequence whose last kernel, which writes the results, does so many floating-point operations more."""
+        *first, last = self.steps
+        kernel = replace(last.kernel, operations=last.kernel.operations + count)
+        return replace(self, steps=(*first, replace(last, kernel=kernel)))
 
 
 def single(kernel: Kernel, operand_count: int) -> KernelSequence:

@@ -12,6 +12,7 @@ from graphc.runtime.emit.function import I32, I64, PTR, Function, Module, Operan
 from graphc.runtime.emit.vectors import TypedValue
 from graphc.runtime.kernel import ENTRY, Kernel, make_kernel
 from graphc.runtime.schedule.machine import Machine
+from graphc.runtime.schedule.reasons import explain_serial, join_notes
 
 ELEMENTS_A_CHUNK = 2048
 
@@ -62,6 +63,7 @@ class _Sorter:
         self.machine = machine
         pieces = rows * length // ELEMENTS_A_CHUNK
         self.chunks = max(1, min(rows, 4 * threads, pieces)) if threads > 1 else 1
+        self.serial = explain_serial(self.chunks, threads, rows * length, 2 * ELEMENTS_A_CHUNK, "elements")
         self.module = Module()
 
     def begin(self) -> Function:
@@ -86,8 +88,8 @@ class _Sorter:
         function.return_void()
         moved = self.rows * self.length * (self.dtype.size + 4)
         return make_kernel(
-            family, str(self.module), chunks=self.chunks, workspace=4 * own * self.chunks, schedule="merge sort",
-            bytes_moved=moved,
+            family, str(self.module), chunks=self.chunks, workspace=4 * own * self.chunks,
+            schedule=join_notes("merge sort", self.serial), bytes_moved=moved,
         )  # fmt: skip
 
     def keys_of(self, row: Operand) -> Value:

@@ -17,6 +17,7 @@ from graphc.runtime.kernels.indexing import part_of
 from graphc.runtime.kernels.microkernel import lane_mask
 from graphc.runtime.kernels.transpose import HELPER
 from graphc.runtime.schedule.machine import Machine
+from graphc.runtime.schedule.reasons import explain_serial, join_notes
 
 SERIAL_BYTES = 1 << 17
 
@@ -128,10 +129,17 @@ class LineKernel:
         self.module, self.machine, self.lanes, self.operands = module, machine, lanes, operands
         self.images, self.lines, self.channels = shape
         self.emit_line, self.whole_images = emit_line, whole_images
-        self.vectors = math.ceil(self.channels / lanes)
+        self.vectors, self.threads, self.moved = math.ceil(self.channels / lanes), threads, moved
         parallel = threads > 1 and moved > SERIAL_BYTES
         self.units = self.images * (self.vectors if whole_images else self.lines)
         self.chunks = min(self.units, 4 * threads, MAXIMUM_CHUNKS) if parallel else 1
+
+    @property
+    def schedule(self) -> str:
+        """How the lines are taken, for people."""
+        unit = "images by channels" if self.whole_images else "lines"
+        serial = explain_serial(self.chunks, self.threads, self.moved, SERIAL_BYTES, "bytes")
+        return join_notes(f"{self.units} {unit}, {self.lanes} channels at once", serial)
 
     def emit(self) -> None:
         function = Function(self.module, ENTRY, [("operands", PTR), ("chunk", I64)])

@@ -51,6 +51,11 @@ class WinogradProblem:
     def tiles(self) -> int:
         return math.prod(self.tile_grid)
 
+    @property
+    def flops(self) -> int:
+        """Of the products between the transforms."""
+        return 2 * self.transforms.points * self.tiles * self.channels * self.filters
+
 
 def winograd_problem(problem: DirectProblem) -> WinogradProblem | None:
     """The same work as tiles, or None where there is no such way."""
@@ -153,8 +158,7 @@ class WinogradPlan:
 def plan_winograd(problem: WinogradProblem, machine: Machine, threads: int) -> WinogradPlan:
     """The cheapest plan by the model; `threads` decides the grid alone."""
     best = min(_candidates(problem, machine), key=lambda plan: plan.cycles)
-    flops = 2 * problem.transforms.points * problem.tiles * problem.channels * problem.filters
-    if threads <= 1 or flops < SERIAL_FLOPS:
+    if threads <= 1 or problem.flops < SERIAL_FLOPS:
         return best
     units, panels = math.ceil(problem.tiles / best.height), math.ceil(problem.filters / best.panel)
     read = transform_cycles(machine, problem.transforms.inputs, best.height, problem.channels)

@@ -9,6 +9,7 @@ from graphc.runtime.kernels.convolution import Convolution
 from graphc.runtime.kernels.convolution_gradient_plan import FilterGradientPlan
 from graphc.runtime.kernels.convolution_plan import DirectPlan, DirectProblem
 from graphc.runtime.kernels.convolution_tiles import FilterLayout
+from graphc.runtime.kernels.gemm_plan import SERIAL_FLOPS
 from graphc.runtime.kernels.tile import Epilogue
 from graphc.runtime.kernels.winograd import (
     WinogradPlan,
@@ -22,6 +23,7 @@ from graphc.runtime.kernels.winograd_gradient import TapSums, TileSums
 from graphc.runtime.kernels.winograd_gradient_plan import FilterTilesPlan, plan_filter_tiles
 from graphc.runtime.kernels.winograd_taps import TapTransform
 from graphc.runtime.schedule.machine import Machine
+from graphc.runtime.schedule.reasons import explain_serial, join_notes
 
 WORTH_IT = 0.9  # of the direct plan's cycles: below, the tiles are taken
 
@@ -53,12 +55,13 @@ def winograd_kernels(
     convolution.emit()
     images = problem.rows.size * problem.columns.size * problem.channels
     results = problem.rows.outputs * problem.columns.outputs * problem.filters
+    chunks = plan.grid[0] * plan.grid[1]
     kernel = make_kernel(
         name,
         str(module),
-        chunks=plan.grid[0] * plan.grid[1],
+        chunks=chunks,
         workspace=convolution.workspace,
-        schedule=str(plan),
+        schedule=join_notes(plan, explain_serial(chunks, threads, problem.flops, SERIAL_FLOPS, "FLOP")),
         flops=flops,
         bytes_moved=(problem.images * (images + results) + points.elements) * size,
     )

@@ -16,6 +16,7 @@ from graphc.runtime.kernels.winograd import PointLayout, WinogradPlan, WinogradP
 from graphc.runtime.kernels.winograd_tiles import each_vector, store_points
 from graphc.runtime.kernels.winograd_transforms import TAPS, Square, transform_square
 from graphc.runtime.schedule.machine import Machine
+from graphc.runtime.schedule.reasons import explain_serial, join_notes
 
 SERIAL_ELEMENTS = 1 << 14
 CHANNELS = 8  # of a unit of work
@@ -42,8 +43,9 @@ class TapTransform:
         self.elements = self.panels * problem.transforms.points * self.points.point
         self.groups = math.ceil(problem.channels / CHANNELS)
         units = self.panels * self.groups
-        parallel = threads > 1 and problem.channels * problem.filters * TAPS**2 > SERIAL_ELEMENTS
-        self.chunks = min(units, 2 * threads, MAXIMUM_CHUNKS) if parallel else 1
+        taps = problem.channels * problem.filters * TAPS**2
+        self.chunks = min(units, 2 * threads, MAXIMUM_CHUNKS) if threads > 1 and taps > SERIAL_ELEMENTS else 1
+        self.serial = explain_serial(self.chunks, threads, taps, SERIAL_ELEMENTS, "elements")
 
     def kernel(self) -> Kernel:
         module, channels = Module(), self.problem.channels
@@ -79,7 +81,8 @@ class TapTransform:
         function.return_void()
         moved = (TAPS**2 * channels * self.problem.filters + self.elements) * dtypes.float32.size
         m = self.problem.transforms.outputs
-        schedule = f"winograd points of taps for tiles of {m}x{m} pixels, panels of {self.panel}"
+        plan = f"winograd points of taps for tiles of {m}x{m} pixels, panels of {self.panel}"
+        schedule = join_notes(plan, self.serial)
         return make_kernel("winograd_taps", str(module), chunks=self.chunks, schedule=schedule, bytes_moved=moved)
 
     def _function(self, module: Module, count: int) -> str:

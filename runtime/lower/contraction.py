@@ -8,7 +8,7 @@ dimension, along which an array that does not have it stands still.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from graphc.operation import Operation, Tensor
 from graphc.program import Program
@@ -78,6 +78,8 @@ class _ContractionLowering:
             targets = [(_before_transpose(t), tile_access(i)) for t, i in results.items()]
             epilogue = RegionEpilogue(self.body, self.anchor, accesses, targets, self.machine)
         kernel = build_contraction(contraction, self.machine, self.threads, epilogue)
+        if epilogue is not None:
+            kernel = replace(kernel, operations=epilogue.operations)
         actual = dict(zip(self.sources, inputs))
         arguments = [Argument(actual[x.source], x.index.constant * x.source.dtype.size) for x in (a, b)]
         arguments += [Argument(actual[t]) for t in extras if t in actual] + given_arguments(given)

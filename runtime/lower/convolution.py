@@ -55,6 +55,8 @@ def lower_convolution(body: Program, inputs: Sequence[Tensor], outputs: Sequence
         epilogue = RegionEpilogue(body, anchor, accesses, results, machine)
     built = build(describe_convolution(anchor), machine, threads, epilogue)
     sequence = built if isinstance(built, KernelSequence) else single(built, 2 + len(extras) + len(outputs))
+    if epilogue is not None:
+        sequence = sequence.with_operations(epilogue.operations)
     actual = {p.tensor: t for p, t in zip(body.parameters, inputs)}
     operands = [actual[t] for t in anchor.inputs]
     if is_turned:

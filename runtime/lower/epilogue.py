@@ -13,6 +13,7 @@ from graphc.runtime.emit.function import I64, Function, Value, vector_constant
 from graphc.runtime.emit.vectors import TypedValue
 from graphc.runtime.kernels.tile import Stream, Tile
 from graphc.runtime.schedule.machine import Machine
+from graphc.scalars import count_operations
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,15 @@ class RegionEpilogue:
                 if any(t in found for t in operation.inputs):
                     found.update(operation.outputs)
         return rows, columns
+
+    @property
+    def operations(self) -> int:
+        """The floating-point operations on all tiles together."""
+        return sum(
+            op.output.type.elements * count_operations(op.definition.scalar, [t.dtype for t in op.inputs], op.attributes)
+            for op in self.body.operations
+            if op.definition.scalar is not None
+        )
 
     def emit(self, function: Function, tile: Tile) -> None:
         scalars = VectorScalars(function, self.machine, contract=True)

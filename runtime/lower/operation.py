@@ -11,6 +11,7 @@ from graphc.operation import Operation
 from graphc.program import Program
 from graphc.runtime.emit.statements import emit_nest, workspace_of
 from graphc.runtime.kernel import Kernel, make_kernel
+from graphc.runtime.loops.count import count_nest_operations
 from graphc.runtime.loops.nodes import LoopNest
 from graphc.runtime.loops.simplify import simplify_nest, split_offsets
 from graphc.runtime.lower.given import find_given, pack_given
@@ -70,6 +71,7 @@ def build_nest_kernel(nest: LoopNest, machine: Machine, threads: int) -> Kernel:
         workspace=workspace_of(scheduled) * scheduled.chunks,
         checks=scheduled.checks,
         schedule=str(schedule),
+        operations=count_nest_operations(simple),
         bytes_moved=sum(b.size * b.dtype.size for b in nest.buffers if b.role != "local"),
         loops=f"{nest}\n\n{scheduled}",
     )

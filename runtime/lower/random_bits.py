@@ -15,6 +15,7 @@ from graphc.runtime.emit.vectors import TypedValue, typed
 from graphc.runtime.kernel import ENTRY, Kernel, make_kernel
 from graphc.runtime.lower.lowered import Argument, Immediate, LoweredStep, arguments_of
 from graphc.runtime.schedule.machine import Machine
+from graphc.runtime.schedule.reasons import explain_serial, join_notes
 
 BLOCKS_A_CHUNK = 4096
 _WORD = (1 << 64) - 1
@@ -59,7 +60,9 @@ def _build_kernel(count: int, seeded_by_run: bool, machine: Machine, threads: in
 
     function.loop(first, after, 1, [], body)
     function.return_void()
-    return make_kernel("random_bits", str(module), chunks=chunks, schedule=f"{lanes} blocks at once", bytes_moved=4 * count)
+    serial = explain_serial(chunks, threads, blocks, 2 * BLOCKS_A_CHUNK, "blocks")
+    schedule = join_notes(f"{lanes} blocks at once", serial)
+    return make_kernel("random_bits", str(module), chunks=chunks, schedule=schedule, bytes_moved=4 * count)
 
 
 class _PhiloxEmitter:

@@ -32,6 +32,7 @@ from graphc.runtime.loops.nodes import (
     walk,
 )  # fmt: skip
 from graphc.runtime.schedule.machine import Machine
+from graphc.runtime.schedule.reasons import explain_serial, join_notes
 from graphc.scalars import issue_cost
 
 FORK_COST = 20_000.0  # vector instructions that must be there before a second thread pays
@@ -67,13 +68,14 @@ Directive = Vectorize | Parallelize | PrefetchRows
 
 @dataclass(frozen=True)
 class Schedule:
-    """The directives of a nest, in the order of their application, and the estimate behind them."""
+    """The directives of a nest, in the order of their application, the estimate behind them, and why one thread runs it."""
 
     directives: tuple[Directive, ...]
     cost: float  # vector instructions of the whole nest
+    serial: str = ""
 
     def __str__(self) -> str:
-        return "; ".join([*map(_describe, self.directives), f"cost {self.cost:.3g}"])
+        return join_notes(*map(_describe, self.directives), f"cost {self.cost:.3g}", self.serial)
 
 
 def _describe(directive: Directive) -> str:
@@ -101,11 +103,22 @@ def choose_schedule(nest: LoopNest, machine: Machine, threads: int) -> Schedule:
         directives += _choose_prefetch(statement, vectors, machine)
         total += _cost_of((statement,), {d.variable: d.lanes for d in vectors})
     loops = [s for s in nest.body if isinstance(s, Loop)]
-    if len(loops) == 1 and len(nest.body) == 1 and not _carries(loops[0]):
+    problem, chunks = _find_obstacle(nest.body, loops), 1
+    if not problem:
         chunks = _choose_chunks(loops[0], total, threads, directives, forced)
-        if chunks > 1:
-            directives.append(Parallelize(loops[0].variable, chunks))
-    return Schedule(tuple(directives), total)
+    if chunks > 1:
+        directives.append(Parallelize(loops[0].variable, chunks))
+    serial = explain_serial(chunks, threads, total, FORK_COST, "instructions", problem)
+    return Schedule(tuple(directives), total, "serial: forced" if forced in ("serial", "scalar") else serial)
+
+
+def _find_obstacle(body: Sequence[Statement], loops: Sequence[Loop]) -> str:
+    """What keeps threads from sharing the outermost loop, "" if nothing does."""
+    if not loops:
+        return "no loop"
+    if len(loops) > 1 or len(body) > 1:
+        return "more than one loop over independent elements"
+    return "iterations depend on one another" if _carries(loops[0]) else ""
 
 
 def _count_lanes(nest: LoopNest, machine: Machine) -> int:

@@ -7,7 +7,7 @@ import pytest
 
 from graphc import numpy_special
 from graphc.dtypes import NATIVE, bfloat16, bool_, float32, float64, int32
-from graphc.scalars import CostScalars, Scalars, Typed, issue_cost, operand_type
+from graphc.scalars import CostScalars, Scalars, Typed, count_operations, issue_cost, operand_type
 
 
 def test_cost_adds_up_instructions():
@@ -17,6 +17,13 @@ def test_cost_adds_up_instructions():
     assert issue_cost(lambda s, x, alpha: s.maximum(x, s.mul(alpha, x)), [float32], {"alpha": 0.1}) == 4
     assert issue_cost(lambda s, x: s.exp(x), [float32]) > 10 * issue_cost(lambda s, x: s.neg(x), [float32])
     assert issue_cost(lambda s, x: s.add(x, 1.0), [bfloat16]) == 1
+
+
+def test_operations_are_calls_on_floats():
+    assert count_operations(lambda s, x: s.add(s.exp(x), 1.0), [float32]) == 2
+    assert count_operations(lambda s, x: s.add(s.tanh(x), 1.0), [float64]) == 2
+    assert count_operations(lambda s, x: s.select(s.lt(x, 0.0), s.cast(s.cast(x, int32), float32), x), [bfloat16]) == 1
+    assert count_operations(lambda s, x: s.add(s.mul(x, 3), x), [int32]) == 0
 
 
 def test_cost_follows_types_through_a_function():

@@ -28,9 +28,10 @@ def profile():
     return profile_session_run(session, [train, loss], {x: np.ones((64, 32))}, repeat=3)
 
 
-def make_step(flops=0, bytes_moved=0, microseconds=1.0, dtype=tf.float32):
+def make_step(flops=0, bytes_moved=0, microseconds=1.0, dtype=tf.float32, operations=0):
     operation = tf.zeros([2], dtype).operation
-    return StepTime(0, operation, "step", "loops", 1, False, flops, bytes_moved, "", 2 * microseconds, microseconds)
+    times = (2 * microseconds, microseconds)
+    return StepTime(0, operation, "step", "loops", 1, False, flops, bytes_moved, "", *times, operations)
 
 
 def test_each_step_has_a_time_and_a_line(profile):
@@ -79,6 +80,8 @@ def test_schedules_stand_under_their_rows(profile):
         (dict(bytes_moved=50_000), Limit(0.0, CACHES)),
         (dict(flops=2_000, bytes_moved=50_000), Limit(0.2, FMA)),
         (dict(flops=2_000, dtype=tf.float64), Limit(0.4, FMA)),
+        (dict(flops=2_000, operations=3_000), Limit(0.2, FMA)),
+        (dict(operations=2_000, bytes_moved=50_000), Limit(0.2, FMA)),
         (dict(), Limit(0.0, "")),
     ],
 )

@@ -7,6 +7,8 @@ import pytest
 
 import graphc as tf
 from graphc.runtime.profile import profile_session_run
+from graphc.runtime.peaks import Peaks, Rates
+from graphc.runtime.profile import share_of_peak
 from graphc.runtime.trace import make_trace, write_trace
 
 RUNS = 4
@@ -51,6 +53,15 @@ def test_events_are_the_steps_of_all_runs_at_their_times(profile):
         assert event["name"] == step.label and event["cat"] == step.family
         assert event["args"]["line"] == step.line and event["args"]["schedule"] == step.schedule
         assert [event["args"][key] for key in ("flops", "bytes", "chunks")] == [step.flops, step.bytes_moved, step.chunks]
+        assert event["args"]["other_operations"] == step.operations and event["args"]["kernel"] == step.family
+
+
+def test_peaks_add_the_shares_of_the_table(profile):
+    peaks = Peaks(2, Rates(5.0, 5.0, 5.0), Rates(10.0, 10.0, 10.0))
+    events = [event for event in make_trace(profile, peaks)["traceEvents"] if event["ph"] == "X" and event["cat"] != "run"]
+    for event, step in zip(events, profile.steps):
+        assert event["args"]["of peak"] == share_of_peak(step, peaks)
+        assert event["args"]["GFLOP/s"] * step.best == pytest.approx(step.work / 1e3, abs=step.best / 1e3)
 
 
 def test_events_of_one_lane_do_not_overlap(profile):
