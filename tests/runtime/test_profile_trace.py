@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 import graphc as tf
-from graphc.runtime.profile import profile_session_run
 from graphc.runtime.peaks import Peaks, Rates
-from graphc.runtime.profile import share_of_peak
+from graphc.runtime.profile import profile_session_run, share_of_peak
 from graphc.runtime.trace import make_trace, write_trace
 
 RUNS = 4
