@@ -17,7 +17,8 @@ from dataclasses import replace
 import numpy as np
 
 from graphc.runtime.emit.function import F32, I64, PTR, Function, Module, vector_type
-from graphc.runtime.jit.engine import load_kernels, load_routines
+from graphc.runtime.jit.engine import load_kernels
+from graphc.runtime.jit.routines import load_routines
 from graphc.runtime.jit.target import compile_object
 from graphc.runtime.kernel import ENTRY, Kernel, make_kernel
 from graphc.runtime.kernels.contraction import ContractionOptions, dense_contraction

@@ -9,6 +9,7 @@ from graphc.passes.eliminate_common_subexpressions import EliminateCommonSubexpr
 from graphc.passes.eliminate_dead_code import EliminateDeadCode
 from graphc.passes.expand_composites import ExpandComposites
 from graphc.passes.expand_gradients import ExpandGradients
+from graphc.passes.factor_products import FactorProducts
 from graphc.passes.fold_constants import FoldConstants
 from graphc.passes.fuse import Fuse
 from graphc.passes.lower_precision import LowerPrecision
@@ -30,6 +31,8 @@ PASSES: tuple[Pass, ...] = (
     SplitReductions(),
     FoldConstants(),
     EliminateCommonSubexpressions(),
+    EliminateDeadCode(),
+    FactorProducts(),
     EliminateDeadCode(),
     LowerPrecision(),
     OrderContractions(),
