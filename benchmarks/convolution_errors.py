@@ -1,4 +1,5 @@
-"""Errors of convolutions by 3 x 3 taps of normal random numbers: the direct sum, and Winograd's tiles, against float64.
+"""Errors of convolutions by 3 x 3 taps of normal random numbers against float64: the direct sum and Winograd's tiles of 2 x 2
+and 4 x 4 results.
 
     python benchmarks/convolution_errors.py [--markdown]
 
@@ -27,6 +28,7 @@ from graphc.runtime.kernels.convolution_kernels import (  # noqa: E402
 from graphc.runtime.schedule.machine import host_machine  # noqa: E402
 
 CHANNELS = (4, 32, 64, 256)
+METHODS = {"direct": "direct", "2x2": "winograd", "4x4": "winograd4"}
 KINDS = ("forward", "gradient of the images", "gradient of the filter")
 
 
@@ -52,11 +54,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--markdown", action="store_true")
     options = parser.parse_args()
-    titles = ("what", "channels", "direct rms", "direct max", "winograd rms", "winograd max")
+    titles = ("what", "channels", *(f"{name} {figure}" for name in METHODS for figure in ("rms", "max")))
     rows = [titles] + [("---",) * len(titles)] * options.markdown
     for kind in KINDS:
         for channels in CHANNELS:
-            figures = [*errors(kind, channels, "direct"), *errors(kind, channels, "winograd")]
+            figures = [figure for method in METHODS.values() for figure in errors(kind, channels, method)]
             rows.append((kind, str(channels), *(f"{figure:.1e}" for figure in figures)))
     for row in rows:
         print("| " + " | ".join(row) + " |" if options.markdown else "  ".join(f"{cell:>13}" for cell in row))

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from graphc import dtypes
 from graphc.dtypes import DType
 
+METHODS = ("", "direct", "fast", "winograd", "winograd3", "winograd4")
+
 
 class ImageWindows(ABC):
     """Windows that slide over the rows and columns of images."""
@@ -35,8 +37,9 @@ class Convolution(ImageWindows):
     """result[n, y, x, f] = sum over i, j, c of image[n, y*sy + i*dy - top, x*sx + j*dx - left, c] * filter[i, j, c, f].
 
     Images are NHWC, the filter is HWIO; positions outside an image count as zero. `strides` and `dilations` are those of
-    rows and columns, `padding` is top, bottom, left, right. `method` is "direct" where every product is to be taken and
-    summed as it stands, "winograd" where it is to be taken by tiles if that is possible, and else chosen by cost.
+    rows and columns, `padding` is top, bottom, left, right. `method` is "" for the direct sum or Winograd's tiles of 2 x 2
+    results, which have its errors, whatever costs less; "fast" for larger tiles too; "direct" for the direct sum alone; and
+    "winograd", "winograd3", "winograd4" for tiles of 2 x 2 to 4 x 4 wherever they are possible.
     """
 
     images: int
@@ -53,8 +56,8 @@ class Convolution(ImageWindows):
     method: str = ""
 
     def __post_init__(self) -> None:
-        if self.method not in ("", "direct", "winograd"):
-            raise ValueError(f"a convolution's method is direct or winograd, not {self.method!r}")
+        if self.method not in METHODS:
+            raise ValueError(f"a convolution's method is {', '.join(METHODS[1:])}, not {self.method!r}")
         if min(self.strides + self.dilations) < 1 or min(self.padding) < 0:
             raise ValueError(f"strides and dilations are at least 1 and padding at least 0: {self}")
         if min(self.result_height, self.result_width) < 0:

@@ -23,6 +23,7 @@ from graphc.runtime.kernels.sequence import KernelSequence, SequenceStep, single
 from graphc.runtime.kernels.tile import Epilogue, StoreEpilogue
 from graphc.runtime.kernels.winograd_kernels import (
     choose_filter_tiles,
+    choose_input_gradient,
     choose_winograd,
     filter_gradient_kernels,
     winograd_kernels,
@@ -58,7 +59,7 @@ def build_convolution(
     )
     plan = plan_direct(problem, machine, threads)
     tiled = choose_winograd(c.method, problem, plan, machine, threads)
-    panel = (tiled[1] if tiled else plan).panel
+    panel = (tiled.plan if tiled else plan).panel
     layout = FilterLayout(c.kernel_width * c.channels * c.filters, c.channels * c.filters, c.filters, panel, False)
     if tiled is not None:
         points, kernel, size = winograd_kernels("convolution", tiled, machine, threads, layout, ending)
@@ -96,8 +97,10 @@ def build_convolution_input_gradient(
         c.dtype,
     )
     plan = plan_direct(problem, machine, threads)
-    tiled = choose_winograd(c.method, problem, plan, machine, threads)
-    panel = (tiled[1] if tiled else plan).panel
+    tiled = choose_input_gradient(c, problem, plan, machine, threads)
+    panel = (tiled.plan if tiled else plan).panel
+    if tiled is not None and tiled.plan.scattered:
+        phases = ((c.rows, c.columns),)
     layouts, elements = turned_layouts(c, phases, panel)
     turning = FilterTurning(c, machine, phases, layouts, panel, threads).kernel()
     if tiled is not None:

@@ -16,9 +16,9 @@ from graphc.dtypes import DType
 from graphc.runtime.emit.function import Function, Operand, Value
 from graphc.runtime.kernel import MAXIMUM_CHUNKS
 from graphc.runtime.kernels.convolution import Axis
-from graphc.runtime.kernels.convolution_plan import TILE_ENDS, VECTOR_ENDS, DirectProblem
+from graphc.runtime.kernels.convolution_plan import TILE_ENDS, VECTOR_ENDS
 from graphc.runtime.kernels.gemm_plan import SERIAL_FLOPS, register_tiles, tile_cycles
-from graphc.runtime.kernels.winograd_transforms import TAPS, TWO_BY_TWO, Matrix, Transforms, count_operations
+from graphc.runtime.kernels.winograd_transforms import TAPS, Matrix, Transforms, count_operations
 from graphc.runtime.schedule.machine import Machine
 
 LINE_BYTES = 64  # of cache
@@ -39,7 +39,7 @@ class WinogradProblem:
     columns: Axis
     channels: int
     filters: int
-    transforms: Transforms = TWO_BY_TWO
+    transforms: Transforms
 
     @property
     def tile_grid(self) -> tuple[int, int, int]:
@@ -57,20 +57,21 @@ class WinogradProblem:
         return 2 * self.transforms.points * self.tiles * self.channels * self.filters
 
 
-def winograd_problem(problem: DirectProblem) -> WinogradProblem | None:
-    """The same work as tiles, or None where there is no such way."""
-    if len(problem.phases) != 1:
-        return None
-    return winograd_axes(problem.images, *problem.phases[0], problem.channels, problem.filters, problem.dtype)
-
-
-def winograd_axes(
-    images: int, rows: Axis, columns: Axis, channels: int, filters: int, dtype: DType
+def winograd_problem(
+    images: int, phases: Sequence[tuple[Axis, Axis]], channels: int, filters: int, dtype: DType, transforms: Transforms
 ) -> WinogradProblem | None:
-    """Tiles for windows along two axes; None unless these are 3 x 3 taps at distance 1 of float32."""
-    if dtype != dtypes.float32 or any((axis.taps, axis.stride, axis.step) != (TAPS, 1, 1) for axis in (rows, columns)):
+    """The work along these axes as tiles; None unless it is one convolution by 3 x 3 taps at distance 1 of float32."""
+    if len(phases) != 1 or dtype != dtypes.float32:
         return None
-    return WinogradProblem(images, rows, columns, channels, filters)
+    rows, columns = phases[0]
+    if any((axis.taps, axis.stride, axis.step) != (TAPS, 1, 1) for axis in (rows, columns)):
+        return None
+    return WinogradProblem(images, rows, columns, channels, filters, transforms)
+
+
+def result_axes(rows: Axis, columns: Axis) -> tuple[Axis, Axis]:
+    """The results along axes, as what is read one by one."""
+    return Axis(rows.outputs, rows.outputs, 0, 1, 1, 1), Axis(columns.outputs, columns.outputs, 0, 1, 1, 1)
 
 
 # -- what tiles meet at the borders
@@ -84,15 +85,16 @@ def window_spans(axis: Axis, stride: int, width: int) -> list[tuple[int, tuple[i
         low = min(max(0, -base), width)
         return low, min(max(low, axis.size - base), width)
 
-    return _runs([span(tile) for tile in range(math.ceil(axis.outputs / stride))])
+    return find_runs([span(tile) for tile in range(math.ceil(axis.outputs / stride))])
 
 
 def result_spans(axis: Axis, stride: int) -> list[tuple[int, int]]:
     """Runs of tiles as (end, results that exist)."""
-    return _runs([min(stride, axis.outputs - at) for at in range(0, axis.outputs, stride)])
+    return find_runs([min(stride, axis.outputs - at) for at in range(0, axis.outputs, stride)])
 
 
-def _runs(values: Sequence[T]) -> list[tuple[int, T]]:
+def find_runs(values: Sequence[T]) -> list[tuple[int, T]]:
+    """Equal neighbours as (end, value)."""
     return [(i + 1, value) for i, value in enumerate(values) if i + 1 == len(values) or values[i + 1] != value]
 
 
@@ -133,37 +135,53 @@ def point_layout(rows: int, columns: int, lanes: int, size: int) -> PointLayout:
 
 @dataclass(frozen=True)
 class WinogradPlan:
-    """Register tiles of `height` tiles by `vectors`; a chunk takes `block` of them at a time, panel after panel."""
+    """Register tiles of `height` tiles by `vectors`. Chunks are parts of units of `unit` tiles, and of panels; they take
+    `block` units at a time, panel after panel. `scattered` where a tile gives to all pixels of its window."""
 
     transforms: Transforms
     height: int
     vectors: int
     lanes: int
+    unit: int
     block: int
     grid: tuple[int, int]
     cycles: float
+    scattered: bool = False
 
     @property
     def panel(self) -> int:
         return self.vectors * self.lanes
 
+    @property
+    def block_rows(self) -> int:
+        """Rows of the register tiles of a block."""
+        return math.ceil(self.block * self.unit / self.height) * self.height
+
+    @property
+    def sums_layout(self) -> PointLayout:
+        return point_layout(self.block_rows, self.panel, self.lanes, dtypes.float32.size)
+
     def __str__(self) -> str:
         m = self.transforms.outputs
         return (
-            f"winograd tiles of {m}x{m} pixels, {self.height} by {self.vectors} vectors of {self.lanes}; blocks of "
-            f"{self.height * self.block} tiles; grid {self.grid[0]}x{self.grid[1]}; {self.cycles:.0f} cycles expected"
+            f"winograd tiles of {m}x{m} pixels{', scattered' if self.scattered else ''}, {self.height} by {self.vectors} "
+            f"vectors of {self.lanes}; blocks of {self.unit * self.block} tiles; grid {self.grid[0]}x{self.grid[1]}; "
+            f"{self.cycles:.0f} cycles expected"
         )
 
 
 def plan_winograd(problem: WinogradProblem, machine: Machine, threads: int) -> WinogradPlan:
     """The cheapest plan by the model; `threads` decides the grid alone."""
     best = min(_candidates(problem, machine), key=lambda plan: plan.cycles)
+    return with_grid(best, problem, machine, threads)
+
+
+def with_grid(plan: WinogradPlan, problem: WinogradProblem, machine: Machine, threads: int) -> WinogradPlan:
     if threads <= 1 or problem.flops < SERIAL_FLOPS:
-        return best
-    units, panels = math.ceil(problem.tiles / best.height), math.ceil(problem.filters / best.panel)
-    read = transform_cycles(machine, problem.transforms.inputs, best.height, problem.channels)
-    summed = best.cycles / (units * panels)
-    return replace(best, grid=winograd_grid(units, panels, read, summed, threads))
+        return plan
+    units, panels = math.ceil(problem.tiles / plan.unit), math.ceil(problem.filters / plan.panel)
+    read = transform_cycles(machine, problem.transforms.inputs, plan.unit, problem.channels)
+    return replace(plan, grid=winograd_grid(units, panels, read, plan.cycles / (units * panels), threads))
 
 
 def winograd_grid(units: int, panels: int, read: float, summed: float, threads: int) -> tuple[int, int]:
@@ -181,29 +199,41 @@ def winograd_grid(units: int, panels: int, read: float, summed: float, threads: 
 
 def _candidates(problem: WinogradProblem, machine: Machine) -> Iterator[WinogradPlan]:
     p, transforms = problem, problem.transforms
-    lanes = machine.lanes(dtypes.float32.bits)
-    needed = math.ceil(p.filters / lanes)
     around = transform_cycles(machine, transforms.inputs, p.tiles, p.channels)
     around += transform_cycles(machine, transforms.results, p.tiles, p.filters)
     around += transform_cycles(machine, transforms.taps, p.channels, p.filters) + STEP_CYCLES
-    for height, widest in sorted({(rows, min(vectors, needed)) for rows, vectors in register_tiles(machine)}):
-        for rows in {height, math.ceil(p.tiles / math.ceil(p.tiles / height))}:
-            count = math.ceil(p.tiles / rows)
-            block = min(count, _block(p, machine, rows, widest * lanes))
-            cycles = product_cycles(machine, (rows, count), p.filters, widest, p.channels) * transforms.points
-            lines = p.channels * p.filters * transforms.points * 4 // LINE_BYTES
-            far = lines * 64 > machine.l2_bytes // 2
-            cycles += math.ceil(count / block) * lines * FAR_LINE * far
-            yield WinogradPlan(transforms, rows, widest, lanes, block, (1, 1), cycles + around)
+    lanes = machine.lanes(dtypes.float32.bits)
+    for height, vectors in sorted(register_shapes(problem, machine, p.tiles)):
+        count = math.ceil(p.tiles / height)
+        block = min(count, block_units(p, machine, height, vectors * lanes))
+        cycles = products_cycles(p, machine, (height, count), vectors, math.ceil(count / block))
+        yield WinogradPlan(transforms, height, vectors, lanes, height, block, (1, 1), cycles + around)
 
 
-def _block(problem: WinogradProblem, machine: Machine, height: int, panel: int) -> int:
-    """Register tiles whose points, as inputs and as sums of a panel, stay in half of the second cache."""
+def register_shapes(problem: WinogradProblem, machine: Machine, rows: int) -> set[tuple[int, int]]:
+    """Heights and vectors of register tiles for blocks of so many rows, as they are and so that all are full."""
+    needed = math.ceil(problem.filters / machine.lanes(dtypes.float32.bits))
+    shapes = {(height, min(vectors, needed)) for height, vectors in register_tiles(machine)}
+    return shapes | {(math.ceil(rows / math.ceil(rows / height)), vectors) for height, vectors in shapes}
+
+
+def block_units(problem: WinogradProblem, machine: Machine, unit: int, panel: int) -> int:
+    """Units of tiles whose points, as inputs and as sums of a panel, stay in half of the second cache."""
     tile = problem.transforms.points * (problem.channels + panel) * dtypes.float32.size
-    return max(1, min(BLOCK_TILES // height, machine.l2_bytes // 2 // (tile * height)))
+    return max(1, min(BLOCK_TILES // unit, machine.l2_bytes // 2 // (tile * unit)))
 
 
 BLOCK_TILES = 64
+
+
+def products_cycles(
+    problem: WinogradProblem, machine: Machine, rows: tuple[int, int], vectors: int, blocks: int
+) -> float:
+    """Of all products: `rows` is how high and how many register tiles are."""
+    points = problem.transforms.points
+    lines = problem.channels * problem.filters * points * dtypes.float32.size // LINE_BYTES
+    far = blocks * lines * FAR_LINE if lines * LINE_BYTES > machine.l2_bytes // 2 else 0.0
+    return points * product_cycles(machine, rows, problem.filters, vectors, problem.channels) + far
 
 
 def product_cycles(machine: Machine, rows: tuple[int, int], columns: int, vectors: int, depth: int) -> float:

@@ -14,13 +14,12 @@ from graphc import dtypes
 from graphc.runtime.emit.function import F32, I1, I64, PTR, Function, Module, Operand, Value
 from graphc.runtime.kernel import ENTRY, MAXIMUM_CHUNKS
 from graphc.runtime.kernels.arithmetic import PlainArithmetic, vector_of
-from graphc.runtime.kernels.convolution import Axis
 from graphc.runtime.kernels.finish import INLINE_LINES, Block, Finish, emit_in_registers, epilogue_lines
 from graphc.runtime.kernels.indexing import part_of, split_index
 from graphc.runtime.kernels.microkernel import DepthLoop, LeftOperand, RightOperand, contract
 from graphc.runtime.kernels.tile import Epilogue
 from graphc.runtime.kernels.transpose import HELPER
-from graphc.runtime.kernels.winograd import WinogradProblem, choose_run, point_layout
+from graphc.runtime.kernels.winograd import WinogradProblem, choose_run, point_layout, result_axes
 from graphc.runtime.kernels.winograd_gradient_plan import FilterTilesPlan
 from graphc.runtime.kernels.winograd_tiles import (
     SquareReader,
@@ -64,11 +63,11 @@ class TileSums(FilterTiles):
         super().__init__(module, machine, problem, plan)
         m, size = problem.transforms.outputs, dtypes.float32.size
         p, matrices = problem, problem.transforms
-        results = tuple(Axis(axis.outputs, axis.outputs, 0, 1, 1, 1) for axis in (p.rows, p.columns))
+        results = result_axes(p.rows, p.columns)
         self.left = point_layout(plan.block, p.channels, plan.lanes, size)
         self.right = point_layout(plan.block, self.panels * plan.panel, plan.lanes, size)
         self.images = SquareReader(module, machine, "images", matrices.inputs, (p.rows, p.columns), m, p.channels)
-        self.results = SquareReader(module, machine, "results", matrices.results_turned, (results[0], results[1]), m, p.filters)
+        self.results = SquareReader(module, machine, "results", matrices.results_turned, results, m, p.filters)
         calls = self.points * self.panels * plan.pieces.count
         self.image_share = fetched_share(plan.block * m * m * p.channels * size, calls)
         self.result_share = fetched_share(plan.block * m * m * p.filters * size, calls)

@@ -6,21 +6,18 @@ import math
 from collections.abc import Callable
 
 from graphc import dtypes
-from graphc.runtime.emit.function import F32, I64, PTR, Function, Module, Operand, Value, constant
+from graphc.runtime.emit.function import F32, Function, Module, Operand, Value, constant
 from graphc.runtime.emit.vectors import load
-from graphc.runtime.kernels.arithmetic import PlainArithmetic, vector_of
+from graphc.runtime.kernels.arithmetic import vector_of
 from graphc.runtime.kernels.convolution import Axis
-from graphc.runtime.kernels.finish import INLINE_LINES, Block, Finish, emit_in_registers, epilogue_lines
 from graphc.runtime.kernels.indexing import split_index
 from graphc.runtime.kernels.microkernel import lane_mask
-from graphc.runtime.kernels.tile import Epilogue
 from graphc.runtime.kernels.transpose import HELPER
 from graphc.runtime.kernels.winograd import (
     LINE_BYTES,
     PointLayout,
     WinogradProblem,
     choose_run,
-    result_spans,
     window_spans,
 )
 from graphc.runtime.kernels.winograd_transforms import Matrix, Square, transform_square
@@ -124,85 +121,6 @@ def load_points(function: Function, width: int, place: Value, distance: int, lan
         [function.load(function.offset(place, (y * width + x) * distance, F32), type_) for x in range(width)]
         for y in range(width)
     ]
-
-
-class TileWriter:
-    """Turns the sums of a tile and panel into pixels, and hands these to the epilogue."""
-
-    def __init__(
-        self, module: Module, arithmetic: PlainArithmetic, problem: WinogradProblem, epilogue: Epilogue, panel: int,
-        layout: PointLayout,
-    ):  # fmt: skip
-        self.module, self.arithmetic, self.problem, self.epilogue = module, arithmetic, problem, epilogue
-        self.panel, self.layout, self.lanes = panel, layout, arithmetic.lanes
-        self.finish = Finish(module, arithmetic, epilogue, panel)
-        m = problem.transforms.outputs
-        self.spans = result_spans(problem.rows, m), result_spans(problem.columns, m)
-        kinds = len(self.spans[0]) * len(self.spans[1]) * (2 if problem.filters % arithmetic.lanes else 1)
-        self.in_registers = epilogue_lines(epilogue, arithmetic, 0) * m * m * kinds <= INLINE_LINES
-
-    def begin(self, function: Function) -> None:
-        """Takes room on the stack; in the entry block."""
-        m = self.problem.transforms.outputs
-        self.pixels = None
-        if not self.in_registers:
-            self.pixels = function.allocate(vector_of(DTYPE, self.lanes), m * m * self.panel // self.lanes)
-
-    def call(
-        self, function: Function, sums: Value, tile: tuple[Operand, ...], column: Operand, count: int, operands: Value
-    ) -> None:
-        """`sums` is the row of the tile at the first point; `count` filters from `column` on are valid."""
-        n, i, j = tile
-        m, rows, columns = self.problem.transforms.outputs, self.problem.rows, self.problem.columns
-
-        def at(height: int, width: int) -> None:
-            y = function.add(function.mul(n, rows.outputs), function.mul(i, m))
-            row = function.add(function.mul(y, columns.outputs), function.mul(j, m))
-            name = self._function(height, width, count)
-            target = [operands] if self.pixels is None else [self.pixels]
-            where = [function.coerce(index, I64) for index in (row, column)] if self.pixels is None else []
-            function.call(f"@{name}", "void", [sums, *target, *where])
-            if self.pixels is None:
-                return
-            vectors = math.ceil(count / self.lanes)
-            last = count - (vectors - 1) * self.lanes
-            pitch = (width, 1, columns.outputs)
-            block = Block(self.pixels, row, column, height * width, vectors, last, pitch)
-            self.finish.call(function, block, operands, ())
-
-        choose_run(
-            function, i, self.spans[0], lambda h: choose_run(function, j, self.spans[1], lambda w: at(h, w))
-        )
-
-    def _function(self, height: int, width: int, count: int) -> str:
-        """A function (sums, operands, row, column), or (sums, pixels) where the epilogue follows."""
-        name = f"write_{height}x{width}_{count}"
-        if name in self.module.functions:
-            return name
-        names = [("sums", "ptr noalias")]
-        names += [("operands", PTR), ("row", I64), ("column", I64)] if self.in_registers else [("pixels", "ptr noalias")]
-        function = Function(self.module, name, names, **HELPER)
-        sums, target = function.arguments[:2]
-        transforms = self.problem.transforms
-
-        def vector(c: Operand, valid: int) -> None:
-            square = load_points(function, transforms.width, function.offset(sums, c, F32), self.layout.point, self.lanes)
-            pixels = transform_square(function, transforms.results, square, self.arithmetic.machine.has_fma)
-            values = [value for line in pixels[:height] for value in line[:width] if value is not None]
-            if not self.in_registers:
-                for r, value in enumerate(values):
-                    function.store(value, function.offset(function.offset(target, c, F32), r * self.panel, F32))
-                return
-            row, column = function.arguments[2:]
-            offsets = [y * self.problem.columns.outputs + x for y in range(height) for x in range(width)]
-            emit_in_registers(
-                function, self.arithmetic, self.epilogue, [[v] for v in values], row, function.add(column, c), valid, (),
-                target, offsets,
-            )  # fmt: skip
-
-        each_vector(function, count, self.lanes, vector)
-        function.return_void()
-        return name
 
 
 def fetch_ahead(function: Function, base: Value, number: Operand, size: int) -> None:

@@ -64,6 +64,26 @@ TWO_BY_TWO = Transforms(
     taps=((1, 0, 0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0, 0, 1)),
     results=((1, 1, 1, 0), (0, 1, -1, -1)),
 )
+# Evaluation at 0, 1, -1, 2 and infinity.
+THREE_BY_THREE = Transforms(
+    inputs=((2, -1, -2, 1, 0), (0, 2, 1, -1, 0), (0, -2, 3, -1, 0), (0, -1, 0, 1, 0), (0, 2, -1, -2, 1)),
+    taps=((1 / 2, 0, 0), (1 / 2, 1 / 2, 1 / 2), (1 / 6, -1 / 6, 1 / 6), (1 / 6, 1 / 3, 2 / 3), (0, 0, 1)),
+    results=((1, 1, 1, 1, 0), (0, 1, -1, 2, 0), (0, 1, 1, 4, 1)),
+)
+# Evaluation at 0, 1, -1, 1/2, -2 and infinity; these points lose least (Barabasz, Anderson, Soodhalter and Gregg, "Error
+# analysis and improving the accuracy of Winograd convolution for deep neural networks", 2020).
+FOUR_BY_FOUR = Transforms(
+    inputs=(
+        (2, -3, -4, 3, 2, 0), (0, -2, 1, 5, 2, 0), (0, -2, 5, -1, -2, 0),
+        (0, 2, 1, -2, -1, 0), (0, 1, -2, -1, 2, 0), (0, 2, -3, -4, 3, 2),
+    ),
+    taps=(
+        (1 / 2, 0, 0), (1 / 6, 1 / 6, 1 / 6), (1 / 6, -1 / 6, 1 / 6),
+        (16 / 15, 8 / 15, 4 / 15), (1 / 30, -1 / 15, 2 / 15), (0, 0, 1 / 2),
+    ),
+    results=((1, 1, 1, 1, 1, 0), (0, 1, -1, 1 / 2, -2, 0), (0, 1, 1, 1 / 4, 4, 0), (0, 1, -1, 1 / 8, -8, 1)),
+)  # fmt: skip
+TRANSFORMS = {t.outputs: t for t in (TWO_BY_TWO, THREE_BY_THREE, FOUR_BY_FOUR)}
 
 
 def turned(matrix: Matrix) -> Matrix:

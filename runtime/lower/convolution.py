@@ -80,7 +80,7 @@ def _count_columns(anchor: Operation) -> int:
 def describe_convolution(anchor: Operation) -> Convolution | DepthwiseConvolution:
     """The forward convolution that an operation is, or is a gradient of.
 
-    GRAPHC_CONVOLUTION=direct or winograd is the method of all convolutions that have a choice.
+    GRAPHC_CONVOLUTION is the method of all convolutions that have a choice.
     """
     attributes = anchor.attributes
     first, second = (t.type.sizes for t in anchor.inputs)

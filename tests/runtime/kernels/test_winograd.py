@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
-from convolution_reference import KINDS, arrays, check, filter_gradient, forward
+from convolution_reference import KINDS, arrays, check, filter_gradient, forward, input_gradient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kernel_running import guarded, machines, run_sequence
@@ -14,10 +16,16 @@ from kernel_running import guarded, machines, run_sequence
 from graphc import dtypes
 from graphc.runtime.emit.function import Function
 from graphc.runtime.kernels.convolution import Convolution, forward_axis
-from graphc.runtime.kernels.convolution_kernels import build_convolution, build_convolution_filter_gradient
+from graphc.runtime.kernels.convolution_kernels import (
+    build_convolution,
+    build_convolution_filter_gradient,
+    build_convolution_input_gradient,
+)
+from graphc.runtime.kernels.sequence import KernelSequence
 from graphc.runtime.kernels.tile import Tile
 from graphc.runtime.kernels.winograd import result_spans, window_spans
-from graphc.runtime.kernels.winograd_transforms import TWO_BY_TWO
+from graphc.runtime.kernels.winograd_transforms import TRANSFORMS
+from graphc.runtime.schedule.machine import Machine
 
 MACHINES = machines()
 TILED = ("forward", "input", "filter")
@@ -31,17 +39,15 @@ def tiled_convolutions(draw, largest: int = 13) -> Convolution:
     height = draw(number(max(1, 3 - padding[0] - padding[1]), largest))
     width = draw(number(max(1, 3 - padding[2] - padding[3]), largest))
     channels, filters = (draw(st.sampled_from([1, 2, 3, 5, 8, 15, 16, 17, 32, 40])) for _ in range(2))
-    images = draw(number(1, 5))
-    return Convolution(images, height, width, channels, 3, 3, filters, (1, 1), padding, method="winograd")
+    images = draw(st.sampled_from([1, 2, 3, 5, 8, 9]))
+    method = draw(st.sampled_from(["winograd", "winograd", "winograd3", "winograd4", "fast"]))
+    return Convolution(images, height, width, channels, 3, 3, filters, (1, 1), padding, method=method)
 
 
-def schedules(c: Convolution, **options) -> list[str]:
-    machine = options.pop("machine", MACHINES[0])
-    return [step.kernel.schedule for step in build_convolution(replace(c, **options), machine, 2).steps]
-
-
-def is_tiled(c: Convolution, **options) -> bool:
-    return any("winograd" in schedule for schedule in schedules(c, **options))
+def schedule(build: Callable[..., KernelSequence], c: Convolution, machine: Machine = MACHINES[0], **changes: Any) -> str:
+    """Of the kernel that takes the products; `changes` are made to the convolution."""
+    steps = build(replace(c, **changes), machine, 2).steps
+    return max((step.kernel for step in steps), key=lambda kernel: kernel.flops).schedule
 
 
 @pytest.mark.parametrize("kind", TILED)
@@ -68,33 +74,39 @@ def test_many_shapes_of_every_border(kind, machine):
 
 
 @pytest.mark.parametrize("kind", TILED)
-@pytest.mark.parametrize("shape", [(32, 13, 13, 32, 64), (1, 40, 31, 24, 40), (3, 9, 8, 300, 17)])
+@pytest.mark.parametrize("shape", [(32, 13, 13, 32, 64, 0), (9, 13, 13, 32, 64, 1), (1, 40, 31, 24, 40, 1), (3, 9, 8, 200, 17, 1)])
 def test_bits_do_not_depend_on_threads(kind, shape):
-    images, height, width, channels, filters = shape
-    c = Convolution(images, height, width, channels, 3, 3, filters, padding=(1, 1, 1, 1), method="winograd")
+    images, height, width, channels, filters, around = shape
+    c = Convolution(images, height, width, channels, 3, 3, filters, padding=(around,) * 4, method="winograd")
     results = [KINDS[kind](c, 3, MACHINES[0], threads) for threads in (1, 2, 4)]
     assert np.array_equal(results[0], results[1]) and np.array_equal(results[0], results[2])
 
 
-def test_small_integers_are_exact():
-    c = Convolution(3, 11, 10, 20, 3, 3, 18, padding=(1, 1, 1, 1), method="winograd")
-    rng = np.random.default_rng(0)
-    images = rng.integers(-8, 9, (3, 11, 10, 20)).astype(np.float32)
-    filters = rng.integers(-8, 9, (3, 3, 20, 18)).astype(np.float32)
-    result = np.empty((3, 11, 10, 18), np.float32)
-    run_sequence(build_convolution(c, MACHINES[0], 2), [images, filters, result], MACHINES[0])
-    assert np.array_equal(result, forward(c, images, filters))
+@pytest.mark.parametrize("around", [0, 1])
+def test_small_integers_are_exact(around):
+    c = Convolution(9, 11, 10, 20, 3, 3, 18, padding=(around,) * 4, method="winograd")
+    rng, machine = np.random.default_rng(0), MACHINES[0]
+    images, filters, gradient = (rng.integers(-8, 9, a.shape).astype(np.float32) for a in arrays(c, 0))
+    for build, operands, expected in (
+        (build_convolution, [images, filters], forward(c, images, filters)),
+        (build_convolution_input_gradient, [gradient, filters], input_gradient(c, gradient, filters)),
+        (build_convolution_filter_gradient, [images, gradient], filter_gradient(c, images, gradient)),
+    ):
+        result = np.empty(expected.shape, np.float32)
+        run_sequence(build(c, machine, 2), [*operands, result], machine)
+        assert np.array_equal(result, expected)
 
 
-def test_an_infinity_reaches_the_tiles_that_see_it_alone():
+def test_results_depend_on_what_the_direct_sum_reads_alone():
     c = Convolution(1, 12, 12, 16, 3, 3, 16, method="winograd")
     images, filters, _ = arrays(c, 0)
+    images[0, 8:] = 0
     images[0, 5, 5, 3] = np.inf
     result = np.empty((1, 10, 10, 16), np.float32)
     run_sequence(build_convolution(c, MACHINES[0], 1), [images, filters, result], MACHINES[0])
-    reached = ~np.isfinite(result).all(axis=(0, 3))
-    assert reached[3:6, 3:6].all()  # what the direct sum would make infinite
-    assert not reached[:2].any() and not reached[:, :2].any() and not reached[6:].any() and not reached[:, 6:].any()
+    finite = np.isfinite(result).all(axis=(0, 3))
+    assert not finite[3:6, 3:6].any() and finite.sum() == 100 - 9
+    assert not result[0, 8:].any()
 
 
 class LongEpilogue:
@@ -131,6 +143,22 @@ def test_epilogues_in_registers_and_after(terms, shape):
 
 
 @pytest.mark.parametrize("terms", [1, 40])
+@pytest.mark.parametrize("shape", [(8, 7, 8, 19, 5), (9, 3, 3, 32, 16), (11, 6, 9, 70, 33)])
+def test_epilogues_of_scattered_gradients(terms, shape):
+    images, height, width, channels, filters = shape
+    c = Convolution(images, height, width, channels, 3, 3, filters, method="winograd")
+    for machine in MACHINES:
+        other, w, gradient = arrays(c, 5)
+        result = guarded(other.shape)
+        sequence = build_convolution_input_gradient(c, machine, 2, LongEpilogue(channels, terms))
+        run_sequence(sequence, [gradient, w, other, result], machine)
+        expected, scale = input_gradient(c, gradient, w) + other, input_gradient(c, abs(gradient), abs(w)) + abs(other)
+        for _ in range(terms):
+            expected = expected * 0.5 + other
+        check(result, expected, scale, c, f"epilogue of {terms} terms")
+
+
+@pytest.mark.parametrize("terms", [1, 40])
 @pytest.mark.parametrize("shape", [(2, 7, 8, 5, 19), (1, 3, 3, 16, 32), (40, 6, 9, 33, 70)])
 def test_epilogues_of_the_filters_gradient(terms, shape):
     images, height, width, channels, filters = shape
@@ -148,23 +176,23 @@ def test_epilogues_of_the_filters_gradient(terms, shape):
 
 def test_what_is_chosen():
     deep = Convolution(16, 28, 28, 64, 3, 3, 64, padding=(1, 1, 1, 1))
-    assert is_tiled(deep) and not is_tiled(deep, method="direct")
-    assert all(is_tiled(deep, machine=machine) for machine in MACHINES)
-    assert not is_tiled(deep, channels=1) and not is_tiled(deep, channels=3)
-    assert not is_tiled(deep, images=1, height=4, width=4)
-    for other in ({"strides": (2, 2)}, {"dilations": (1, 2)}, {"kernel_width": 1}, {"dtype": dtypes.float64}):
-        assert not is_tiled(deep, method="winograd", **other), other
+    for build in (build_convolution, build_convolution_input_gradient, build_convolution_filter_gradient):
+        assert all(schedule(build, deep, machine).startswith("winograd tiles of 2x2") for machine in MACHINES)
+        assert schedule(build, deep, method="fast").startswith("winograd tiles of 4x4")
+        assert schedule(build, deep, channels=1, filters=1, method="fast").startswith("tile")
+        for other in ({"strides": (2, 2)}, {"dilations": (1, 2)}, {"kernel_width": 1}, {"dtype": dtypes.float64}):
+            assert "winograd" not in schedule(build, deep, method="winograd", **other), other
+        assert "winograd" not in schedule(build, deep, method="direct")
+        assert "winograd" not in schedule(build, deep, images=1, height=4, width=4)
+    assert "winograd" not in schedule(build_convolution, deep, channels=3)
 
 
-def test_when_the_filters_gradient_takes_tiles():
-    def steps(**options) -> list[str]:
-        sequence = build_convolution_filter_gradient(replace(deep, **options), MACHINES[0], 2)
-        return [step.kernel.family for step in sequence.steps]
-
-    deep = Convolution(16, 28, 28, 64, 3, 3, 64, padding=(1, 1, 1, 1))
-    assert steps() == steps(method="winograd") == ["convolution_filter_gradient", "winograd_tap_sums"]
-    assert "winograd_tap_sums" not in steps(method="direct") + steps(channels=3) + steps(strides=(2, 2), method="winograd")
-    assert "winograd_tap_sums" not in steps(height=5, width=5, images=1, channels=256, filters=512)
+def test_gradients_of_images_without_padding_are_scattered():
+    c = Convolution(32, 13, 13, 32, 3, 3, 64)
+    assert "scattered" in schedule(build_convolution_input_gradient, c)
+    assert "scattered" not in schedule(build_convolution_input_gradient, c, images=1)
+    assert "scattered" not in schedule(build_convolution_input_gradient, c, padding=(1, 1, 1, 1))
+    assert "scattered" not in schedule(build_convolution_input_gradient, c, height=200, width=200, method="winograd")
 
 
 def test_the_choice_does_not_depend_on_threads():
@@ -180,17 +208,21 @@ def test_flops_are_those_of_the_direct_sum():
 
 
 def test_unknown_methods():
-    with pytest.raises(ValueError, match="method is direct or winograd"):
+    with pytest.raises(ValueError, match="method is direct, fast, winograd"):
         Convolution(1, 3, 3, 1, 3, 3, 1, method="fft")
 
 
-def test_transforms_make_a_convolution():
-    """outputs = A^T [(G taps) * (B^T inputs)] for numbers that floats hold exactly."""
-    t, rng = TWO_BY_TWO, np.random.default_rng(1)
+@pytest.mark.parametrize("outputs", TRANSFORMS)
+def test_transforms_make_convolutions_and_their_gradients(outputs):
+    """outputs = A^T [(G taps) * (B^T inputs)]; the same matrices turned about give both gradients."""
+    t, rng = TRANSFORMS[outputs], np.random.default_rng(1)
+    b, g, a = (np.array(matrix) for matrix in (t.inputs, t.taps, t.results))
+    assert (len(b), g.shape, a.shape) == (outputs + 2, (outputs + 2, 3), (outputs, outputs + 2))
     for _ in range(20):
-        inputs, taps = rng.integers(-9, 10, t.width), rng.integers(-9, 10, 3)
-        found = np.array(t.results) @ ((np.array(t.taps) @ taps) * (np.array(t.inputs) @ inputs))
-        assert np.array_equal(found, [inputs[i : i + 3] @ taps for i in range(t.outputs)])
+        inputs, taps, results = rng.integers(-9, 10, t.width), rng.integers(-9, 10, 3), rng.integers(-9, 10, outputs)
+        assert np.allclose(a @ ((g @ taps) * (b @ inputs)), np.correlate(inputs, taps, "valid"))
+        assert np.allclose(b.T @ ((g @ taps) * (a.T @ results)), np.convolve(results, taps))
+        assert np.allclose(g.T @ ((b @ inputs) * (a.T @ results)), np.correlate(inputs, results, "valid"))
 
 
 def test_spans_cover_what_lies_inside():
