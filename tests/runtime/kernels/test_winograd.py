@@ -74,7 +74,9 @@ def test_many_shapes_of_every_border(kind, machine):
 
 
 @pytest.mark.parametrize("kind", TILED)
-@pytest.mark.parametrize("shape", [(32, 13, 13, 32, 64, 0), (9, 13, 13, 32, 64, 1), (1, 40, 31, 24, 40, 1), (3, 9, 8, 200, 17, 1)])
+@pytest.mark.parametrize(
+    "shape", [(32, 13, 13, 32, 64, 0), (9, 13, 13, 32, 64, 1), (1, 40, 31, 24, 40, 1), (3, 9, 8, 200, 17, 1)]
+)
 def test_bits_do_not_depend_on_threads(kind, shape):
     images, height, width, channels, filters, around = shape
     c = Convolution(images, height, width, channels, 3, 3, filters, padding=(around,) * 4, method="winograd")
