@@ -8,7 +8,7 @@ something may still fail: then it is copied at the end.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -188,27 +188,35 @@ class _Planner:
                 self.lifetimes[source] = (self.lifetimes[source][0], last)
 
     def _place_in_arena(self) -> tuple[int, int]:
-        """Greedy by size: each tensor at the lowest offset that is free during its life."""
         waiting = [t for t in self.lifetimes if t not in self.places and t.type.nbytes]
-        waiting.sort(key=lambda t: (-t.type.nbytes, self.lifetimes[t]))
-        starts = np.empty(len(waiting), np.int64)
-        ends, low, high = starts.copy(), starts.copy(), starts.copy()
-        size = 0
-        for count, tensor in enumerate(waiting):
-            first, last = self.lifetimes[tensor]
-            overlapping = np.flatnonzero((starts[:count] <= last) & (ends[:count] >= first))
-            blocks = sorted(zip(low[overlapping].tolist(), high[overlapping].tolist()))
-            offset, need = 0, _aligned(tensor.type.nbytes)
-            for begin, end in blocks:
-                if begin - offset >= need:
-                    break
-                offset = max(offset, end)
-            self.places[tensor] = Place(ARENA, 0, offset)
-            starts[count], ends[count], low[count], high[count] = first, last, offset, offset + need
-            size = max(size, offset + need)
+        offsets, size = share_memory([(t.type.nbytes, *self.lifetimes[t]) for t in waiting])
+        self.places.update((tensor, Place(ARENA, 0, offset)) for tensor, offset in zip(waiting, offsets))
         for tensor in self.lifetimes:
             self.places.setdefault(tensor, Place(ARENA, 0, 0))
         return size, sum(t.type.nbytes for t in waiting)
+
+
+def share_memory(lives: Sequence[tuple[int, int, int]]) -> tuple[list[int], int]:
+    """Offsets for blocks of (bytes, first, last), the first and the last moment that need them, and the bytes in all.
+
+    Greedy by size: each block at the lowest offset that is free during its life.
+    """
+    starts = np.empty(len(lives), np.int64)
+    ends, low, high = starts.copy(), starts.copy(), starts.copy()
+    offsets, size = [0] * len(lives), 0
+    by_size = sorted(range(len(lives)), key=lambda i: (-lives[i][0], lives[i][1:]))
+    for count, number in enumerate(by_size):
+        nbytes, first, last = lives[number]
+        overlapping = np.flatnonzero((starts[:count] <= last) & (ends[:count] >= first))
+        blocks = sorted(zip(low[overlapping].tolist(), high[overlapping].tolist()))
+        offset, need = 0, _aligned(nbytes)
+        for begin, end in blocks:
+            if begin - offset >= need:
+                break
+            offset = max(offset, end)
+        starts[count], ends[count], low[count], high[count] = first, last, offset, offset + need
+        offsets[number], size = offset, max(size, offset + need)
+    return offsets, size
 
 
 def _aligned(nbytes: int) -> int:

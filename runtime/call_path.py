@@ -76,10 +76,10 @@ class Call:
     `make_run` compares with those it is called with, by identity.
 
     One run at a time uses the memory of a call. Across calls `lock` keeps runs that write variables apart from all
-    others: give every call of a session the same one, and `writes=True` to those that write. `run_counter` is the address
-    of an int64 that each run counts up, `run_number` the address of the int64 that then gets its value; give both to
-    programs that draw random numbers. `release=True` lets other Python threads run meanwhile: worth it from about ten
-    microseconds on.
+    others: give every call of a session the same one, and `writes=True` to those that write, with the addresses of the
+    int64 `versions` of what they write, which each run counts up. `run_counter` is the address of an int64 that each run
+    counts up, `run_number` the address of the int64 that then gets its value; give both to programs that draw random
+    numbers. `release=True` lets other Python threads run meanwhile: worth it from about ten microseconds on.
 
     `report(failure)` is called with the `Failure` of a run-time check and must raise the error for it.
     """
@@ -95,6 +95,7 @@ class Call:
         shape: Shape = Shape.LIST,
         lock: RunLock | None = None,
         writes: bool = False,
+        versions: Sequence[int] = (),
         run_counter: int | None = None,
         run_number: int | None = None,
         release: bool = True,
@@ -108,11 +109,11 @@ class Call:
         self.feeds, self.results, self.items = tuple(feeds), tuple(results), tuple(items)
         self.shape = shape
         self.fetches, self.keys = tuple(fetches), tuple(keys)
-        self.own_lock, self.lock, self.writes = RunLock(), lock, writes
+        self.own_lock, self.lock, self.writes, self.versions = RunLock(), lock, writes, tuple(versions)
         self.run_counter, self.run_number = run_counter, run_number
         self.report = _numbers_to_failure(report)
         self._keep = tuple(keep)
-        self.slots = (ctypes.c_void_p * max(1, len(slots)))(*slots)
+        self.slots = (ctypes.c_void_p * (len(slots) + len(self.versions) + 1))(*slots, *self.versions)
         self.record = CallRecord()
         self.address = ctypes.addressof(self.record)
         self._fill(release)
@@ -163,7 +164,8 @@ class Call:
             entry.recycled_bytes = _mapping_bytes(result)
         self._items = _integers([-1 if item is None else item for item in self.items])
         self._fetch_addresses, self._key_addresses = _addresses(self.fetches), _addresses(self.keys)
-        record.walk, record.program = core_routines()["walk"], executable.address
+        record.walk = core_routines()["counting_walk" if self.versions else "walk"]
+        record.program = executable.address
         record.slots = ctypes.addressof(self.slots)
         record.feeds, record.feed_count = ctypes.addressof(self._feeds), len(self.feeds)
         record.results, record.result_count = ctypes.addressof(self._results), len(self.results)

@@ -31,7 +31,8 @@ class Binding(NamedTuple):
 
 @dataclass(frozen=True)
 class CompiledRecord:
-    """A program as steps over slots, in the order: feeds, variables, results, arena, constants, run key, status cells.
+    """A program as steps over slots, in the order: feeds, variables, results, arena, constants, run key, status cells, and
+    the versions of the variables that something kept from run to run is made of, which `remembered` names.
 
     `kernels` pairs names with the digests of their texts. `reads` are the variables whose values are needed, `variables`
     all that have a slot. `status_slot` is -1 where nothing is checked. `flops` and `bytes_moved` are those of all steps.
@@ -47,6 +48,7 @@ class CompiledRecord:
     kernels: tuple[tuple[str, str], ...]
     slot_count: int
     status_slot: int
+    remembered: tuple[str, ...]
     arena_bytes: int
     constant_bytes: int
     constants: tuple[Constant, ...]
@@ -64,7 +66,7 @@ def record_to_bytes(record: CompiledRecord, memory: memoryview) -> bytes:
     values["feeds"] = [(key, _pack_type(type_)) for key, type_ in record.feeds]
     values["updates"] = [(key, _pack_type(type_)) for key, type_ in record.updates]
     values["results"] = [_pack_type(type_) for type_ in record.results]
-    values["steps"] = [(s.kernel, s.operands, s.chunks, s.parallel, s.label) for s in record.steps]
+    values["steps"] = [(s.kernel, s.operands, s.chunks, s.parallel, s.label, s.remembers) for s in record.steps]
     head = json.dumps(values, separators=(",", ":")).encode()
     stored = [memory[c.offset : c.offset + c.nbytes] for c in record.constants if not c.digest]
     return b"".join([struct.pack("<Q", len(head)), head, *stored])
@@ -88,12 +90,12 @@ def _unpack(values: dict[str, Any]) -> CompiledRecord:
         values[name] = tuple([Binding(key, _unpack_type(packed)) for key, packed in values[name]])
     values["results"] = tuple([_unpack_type(packed) for packed in values["results"]])
     values["steps"] = tuple([
-        Step(kernel, tuple([Operand(slot, offset) for slot, offset in operands]), chunks, parallel, label)
-        for kernel, operands, chunks, parallel, label in values["steps"]
+        Step(kernel, tuple([Operand(slot, offset) for slot, offset in operands]), chunks, parallel, label, remembers)
+        for kernel, operands, chunks, parallel, label, remembers in values["steps"]
     ])  # fmt: skip
     values["kernels"] = tuple([(name, digest) for name, digest in values["kernels"]])
     values["constants"] = tuple([Constant(*packed) for packed in values["constants"]])
-    for name in ("reads", "variables"):
+    for name in ("reads", "variables", "remembered"):
         values[name] = tuple(values[name])
     return CompiledRecord(**values)
 

@@ -14,14 +14,26 @@ import numpy as np
 from graphc.operation import Operation, Tensor
 from graphc.passes.base import Context
 from graphc.passes.pipeline import PASSES, optimise
-from graphc.passes.plan_memory import ARENA, CONSTANTS, FEEDS, RESULTS, RUN_KEY, VARIABLES, MemoryPlan, plan_memory
+from graphc.passes.place_results import view_source
+from graphc.passes.plan_memory import (
+    ARENA,
+    CONSTANTS,
+    FEEDS,
+    RESULTS,
+    RUN_KEY,
+    VARIABLES,
+    MemoryPlan,
+    plan_memory,
+    share_memory,
+)
 from graphc.program import FEED, RUN, VARIABLE, Program
 from graphc.runtime.compiled_record import SHARED_FROM, Binding, CompiledRecord, Constant
 from graphc.runtime.executor import Executable, Operand, Step
 from graphc.runtime.jit.engine import load_kernels
 from graphc.runtime.kernel import Kernel
-from graphc.runtime.lower.lowered import Argument, Immediate, LoweredStep, Temporary
+from graphc.runtime.lower.lowered import Argument, Immediate, LoweredStep, Prepared, Temporary
 from graphc.runtime.lower.operation import lower_operation
+from graphc.runtime.lower.preparing import prepare_operands
 from graphc.runtime.memory import Buffer, allocate
 from graphc.runtime.native_backend import specialise_program
 from graphc.runtime.native_program import NativeProgram
@@ -34,6 +46,7 @@ if TYPE_CHECKING:
 
 ALIGNMENT = 64
 NUMBER_ALIGNMENT = 8  # of what kernels read by single numbers
+VERSION_OF_CONSTANTS = Immediate((1).to_bytes(8, "little"))
 PASS_NAMES = tuple(dict.fromkeys(item.name for item in PASSES))
 
 
@@ -107,6 +120,7 @@ def _compile(
             (operation, step) for operation in plan.program.operations if not _is_free(operation)
             for step in lower_operation(operation, machine, threads)
         ]  # fmt: skip
+        steps = prepare_operands(plan.program, steps, machine, threads, view_source)
     kernels = {step.kernel.name: step.kernel for _, step in steps}
     clock.lap("lower")
     return Compilation(context, plan, steps, kernels, clock.seconds)
@@ -139,6 +153,7 @@ def _make_record(program: Program, compilation: Compilation, layout: _Layout) ->
         kernels=tuple((name, kernel.digest) for name, kernel in compilation.kernels.items()),
         slot_count=layout.slot_count,
         status_slot=layout.status if layout.has_checks else -1,
+        remembered=tuple(layout.versions),
         arena_bytes=layout.arena_bytes,
         constant_bytes=layout.constant_bytes,
         constants=tuple(_describe_constants(plan, layout, held)),
@@ -183,7 +198,7 @@ class _Clock:
 
 
 class _Layout:
-    """Slots and offsets of the operands: feeds, variables, results, then arena, constants, run key and status cells."""
+    """Slots and offsets of the operands: feeds, variables, results, then arena, constants, run key, status cells, versions."""
 
     def __init__(self, plan: MemoryPlan, steps: Sequence[tuple[Operation, LoweredStep]]):
         feeds = sum(p.kind == "feed" for p in plan.program.parameters)
@@ -193,18 +208,45 @@ class _Layout:
         fixed = feeds + variables + results
         self.first |= {ARENA: fixed, CONSTANTS: fixed + 1, RUN_KEY: fixed + 2}
         self.status = fixed + 3
-        self.slot_count = fixed + 4
         self.has_checks = any(step.kernel.checks for _, step in steps)
-        self.temporaries, self.arena_bytes = self._place_temporaries(steps)
+        self.versions = self._number_versions(steps, fixed + 4)
+        self.slot_count = fixed + 4 + len(self.versions)
+        self.prepared, prepared_end = self._place_prepared(steps)
+        self.temporaries, temporaries_end = self._place_temporaries(steps, prepared_end)
+        self.kept, self.arena_bytes = self._place_kept(steps, temporaries_end)
         self.immediates, self.constant_bytes = self._place_immediates(steps)
 
-    def _place_temporaries(self, steps: Sequence[tuple[Operation, LoweredStep]]) -> tuple[dict[Temporary, int], int]:
-        """Behind the planned part of the arena: what the steps of one operation need, and workspaces, which all share."""
+    def _number_versions(self, steps: Sequence[tuple[Operation, LoweredStep]], first: int) -> dict[str, int]:
+        """The slots with the versions of variables, by key."""
+        origins = {source.origin for source in _find_prepared(steps)}
+        keys = [p.key for p in self.plan.program.parameters if p.kind == VARIABLE and p.tensor in origins]
+        return {key: first + number for number, key in enumerate(keys)}
+
+    def _place_prepared(self, steps: Sequence[tuple[Operation, LoweredStep]]) -> tuple[dict[Prepared, int], int]:
+        """Behind the planned part of the arena: what is made in every run for steps of several operations."""
+        lives = {source: life for source, life in _find_prepared(steps).items() if source.origin is None}
+        offsets, nbytes = share_memory([(source.nbytes, *life) for source, life in lives.items()])
+        start = _aligned(self.plan.arena_bytes)
+        return {source: start + offset for source, offset in zip(lives, offsets)}, start + nbytes
+
+    def _place_kept(self, steps: Sequence[tuple[Operation, LoweredStep]], end: int) -> tuple[dict[Prepared, int], int]:
+        """At the end of the arena, where no run writes anything else: a cell for the version, and the bytes made of it."""
+        places: dict[Prepared, int] = {}
+        for source in _find_prepared(steps):
+            if source.origin is not None:
+                places[source] = end + ALIGNMENT
+                end = places[source] + _aligned(source.nbytes)
+        return places, end
+
+    def _place_temporaries(
+        self, steps: Sequence[tuple[Operation, LoweredStep]], start: int
+    ) -> tuple[dict[Temporary, int], int]:
+        """Behind that what the steps of one operation need, and workspaces, which all share."""
         places: dict[Temporary, int] = {}
-        most = _aligned(self.plan.arena_bytes)
+        most = start
         used: dict[Operation, int] = {}
         for operation, step in steps:
-            end = used.get(operation, _aligned(self.plan.arena_bytes))
+            end = used.get(operation, start)
             for argument in step.arguments:
                 source = argument.source
                 if isinstance(source, Temporary) and source not in places:
@@ -219,11 +261,11 @@ class _Layout:
         """Behind the constants: what kernels read and nobody else."""
         places: dict[Immediate, int] = {}
         end = _aligned(self.plan.constant_bytes)
-        for _, step in steps:
-            for argument in step.arguments:
-                if isinstance(argument.source, Immediate) and argument.source not in places:
-                    places[argument.source] = end
-                    end += _aligned(len(argument.source.data), NUMBER_ALIGNMENT)
+        used = [argument.source for _, step in steps for argument in step.arguments]
+        for source in [*used, *([VERSION_OF_CONSTANTS] if self.kept else [])]:
+            if isinstance(source, Immediate) and source not in places:
+                places[source] = end
+                end += _aligned(len(source.data), NUMBER_ALIGNMENT)
         return places, end
 
     def place(self, operation: Operation, step: LoweredStep) -> Step:
@@ -233,16 +275,40 @@ class _Layout:
             operands.append(Operand(self.first[ARENA], self.workspaces[operation]))
         if kernel.checks:
             operands.append(Operand(self.status))
-        return Step(kernel.name, tuple(operands), kernel.chunks, kernel.chunks > 1, step.label)
+        made = step.arguments[1].source if step.prepares else None
+        remembers = isinstance(made, Prepared) and made.origin is not None
+        if isinstance(made, Prepared) and made.origin is not None:
+            operands += [self._version(made.origin), Operand(self.first[ARENA], self.kept[made] - ALIGNMENT)]
+        return Step(kernel.name, tuple(operands), kernel.chunks, kernel.chunks > 1, step.label, remembers)
+
+    def _version(self, origin: Tensor) -> Operand:
+        """Where the version of a variable or a constant lies."""
+        keys = [p.key for p in self.plan.program.parameters if p.tensor is origin]
+        if keys:
+            return Operand(self.versions[keys[0]])
+        return Operand(self.first[CONSTANTS], self.immediates[VERSION_OF_CONSTANTS])
 
     def _operand(self, argument: Argument) -> Operand:
         source = argument.source
         if isinstance(source, Temporary):
             return Operand(self.first[ARENA], self.temporaries[source] + argument.offset)
+        if isinstance(source, Prepared):
+            place = self.prepared[source] if source.origin is None else self.kept[source]
+            return Operand(self.first[ARENA], place + argument.offset)
         if isinstance(source, Immediate):
             return Operand(self.first[CONSTANTS], self.immediates[source] + argument.offset)
-        place = self.plan.places[source]
-        return Operand(self.first[place.space] + place.number, place.offset + argument.offset)
+        planned = self.plan.places[source]
+        return Operand(self.first[planned.space] + planned.number, planned.offset + argument.offset)
+
+
+def _find_prepared(steps: Sequence[tuple[Operation, LoweredStep]]) -> dict[Prepared, tuple[int, int]]:
+    """The memory of prepared operands, with the first and the last step that uses it."""
+    lives: dict[Prepared, tuple[int, int]] = {}
+    for number, (_, step) in enumerate(steps):
+        for argument in step.arguments:
+            if isinstance(argument.source, Prepared):
+                lives[argument.source] = (lives.get(argument.source, (number, number))[0], number)
+    return lives
 
 
 def _aligned(nbytes: int, alignment: int = ALIGNMENT) -> int:

@@ -12,7 +12,7 @@ from graphc.runtime.jit.routines import load_own_routines
 
 @functools.cache
 def core_routines() -> dict[str, int]:
-    """The addresses of walk, pool_run, pool_pause, try_enter, leave and withdraw."""
+    """The addresses of walk, counting_walk, pool_run, pool_pause, try_enter, leave and withdraw."""
     return load_own_routines("core", core_module)
 
 
@@ -20,7 +20,7 @@ def core_module() -> str:
     from graphc.runtime.calls.lock_code import emit_lock  # late, all of them: as a rule their code lies on disk
     from graphc.runtime.emit.function import Module
     from graphc.runtime.threads.pool_code import emit_pool, emit_serial_pool
-    from graphc.runtime.walk_code import emit_walk
+    from graphc.runtime.walk_code import emit_counting_walk, emit_special_calls, emit_walk
 
     module = Module()
     if has_native_pool():
@@ -28,6 +28,8 @@ def core_module() -> str:
     else:
         emit_serial_pool(module)
     emit_walk(module)
+    emit_counting_walk(module)
+    emit_special_calls(module)
     emit_lock(module, linkage="")
     return str(module)
 

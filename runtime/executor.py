@@ -19,7 +19,7 @@ from graphc.runtime.jit.engine import LoadedKernels
 from graphc.runtime.jit.routines import load_own_routines
 from graphc.runtime.kernel import MAXIMUM_CHUNKS
 from graphc.runtime.threads.pool import Pool, shared_pool
-from graphc.runtime.walk_code import ProgramRecord, timed_walk_module
+from graphc.runtime.walk_code import Manner, ProgramRecord, timed_walk_module
 
 STATUS_CELLS = 4  # failed check + 1, offending value, bound, step
 
@@ -33,13 +33,19 @@ class Operand(NamedTuple):
 
 @dataclass(frozen=True)
 class Step:
-    """One kernel call. `parallel` lets its chunks run on the pool; `label` is for people."""
+    """One kernel call. `parallel` lets its chunks run on the pool; `label` is for people.
+
+    One that `remembers` prepares what stays from run to run. Its last two operands, which the kernel does not look at, are
+    int64 cells: the version of what the bytes are made of, and the version that they were made of last. Where these are
+    equal, there is nothing to do. Versions are never 0, so zeroed memory is out of date.
+    """
 
     kernel: str
     operands: tuple[Operand, ...]
     chunks: int = 1
     parallel: bool = False
     label: str = ""
+    remembers: bool = False
 
 
 class Failure(NamedTuple):
@@ -83,6 +89,7 @@ class Executable:
             step_count=len(self.steps),
             operands=ctypes.addressof(self._operands),
             most_operands=max((len(step.operands) for step in self.steps), default=0),
+            slot_count=slot_count,
             status_slot=-1 if status_slot is None else status_slot,
             pool=self.pool.address,
             pool_run=self.pool.run_address,
@@ -112,8 +119,9 @@ class Executable:
         """The fields of each `StepRecord`."""
         first = 0
         for step in self.steps:
-            parallel = step.parallel and step.chunks > 1 and self.pool.threads > 1
-            yield self.kernels[step.kernel], step.chunks, first, len(step.operands), int(parallel)
+            manner = Manner.PARALLEL if step.parallel and step.chunks > 1 and self.pool.threads > 1 else Manner.IN_ORDER
+            manner |= Manner.REMEMBERS if step.remembers else Manner.IN_ORDER
+            yield self.kernels[step.kernel], step.chunks, first, len(step.operands), int(manner)
             first += len(step.operands)
 
     def _pointers(self, slots: Sequence[int]) -> ctypes.Array[ctypes.c_void_p]:

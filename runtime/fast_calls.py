@@ -63,26 +63,35 @@ class FastCalls:
     def add(self, fetches: Any, feed_dict: Mapping[Any, Any], program: NativeProgram, tensors: Sequence[Tensor]) -> None:
         """Makes a call for what was just run; `tensors` are the program's fetches as tensors of the graph."""
         items = self._list_items(fetches, tensors)
-        if items is None:
-            return
-        call = self.make_call(fetches, list(feed_dict), program, items)
+        layout = self._settle(program)
+        call = self.make_call(fetches, list(feed_dict), program, items) if items is not None else None
         if call is None:
             return
         with self._adding:
+            if layout != self.store.layout:
+                return  # moved by another thread: the next run makes the call
             self.chain.add(call)
             if self.run is None:
                 self.run = make_run(self.chain, self._slow_run)
             for old in self.chain.calls[MOST_CALLS:]:
                 self.chain.remove(old)
 
+    def _settle(self, program: NativeProgram) -> int:
+        """The layout of the variables with all watched that a program watches: calls from before do not count versions."""
+        for key in program.record.remembered:
+            self.store.version(key)
+        self.drop_moved()
+        return self.store.layout
+
     def make_callable(
         self, fetches: Any, keys: Sequence[Tensor], program: NativeProgram, tensors: Sequence[Tensor], slow: Callable[..., Any]
     ) -> Callable[..., Any] | None:
         """A native function of the feeds, in the order of `keys`, that runs a compiled program; None where it needs more.
 
-        `slow` gets the arguments that do not fit as they are, and all once the variables have moved.
+        `slow` gets the arguments that do not fit as they are, and all once the variables have moved. The caller holds the lock.
         """
         items = self._list_items(fetches, tensors)
+        self._settle(program)
         call = self.make_call(fetches, keys, program, items) if items is not None else None
         if call is None:
             return None
@@ -122,6 +131,9 @@ class FastCalls:
         first_result = len(places) + len(variables)
         slots = [0] * len(places) + [a.ctypes.data for a in variables] + [0] * len(program.results)  # type: ignore[union-attr]
         slots += [arena.address, program.constants.address, run_key.ctypes.data, status.ctypes.data]
+        seen = [self.store.version(key) for key in record.remembered]
+        slots += [ctypes.addressof(cell) for cell in seen]
+        written = self.store.watched(program.updates)
 
         def report(failure: Failure) -> None:
             raise program.explain(failure)
@@ -136,12 +148,13 @@ class FastCalls:
             shape=_KINDS.get(type(fetches), Shape.SINGLE),
             lock=self.lock if record.uses_variables else None,
             writes=bool(program.updates),
+            versions=[ctypes.addressof(cell) for cell in written],
             run_counter=ctypes.addressof(self.runs) if record.draws else None,
             run_number=run_key.ctypes.data + 8 if record.draws else None,
             release=_estimate_microseconds(record) > RELEASE_FROM,
             fetches=fetches if type(fetches) in _KINDS else [fetches],
             keys=keys,
-            keep=(program, arena, status, run_key, self.runs, variables),
+            keep=(program, arena, status, run_key, self.runs, variables, seen, written),
         )
 
     def _variable_address(self, program: NativeProgram, key: str) -> np.ndarray | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -126,7 +127,8 @@ class NativeProgram:
             array = old[key] if wanted is None else store.buffer(key, wanted.sizes, wanted.dtype.numpy)
             slots.append(array.ctypes.data)
         slots += [array.ctypes.data for array in results]
-        return [*slots, arena.address, self.constants.address, run_key.ctypes.data, status.ctypes.data]
+        slots += [arena.address, self.constants.address, run_key.ctypes.data, status.ctypes.data]
+        return slots + [ctypes.addressof(store.version(key)) for key in self.record.remembered]
 
     def explain(self, failure: Failure) -> InvalidArgumentError:
         """The error of a failed run-time check, with the operation and the user's line."""

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import ctypes
+import itertools
 import math
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 from graphc.runtime.memory import ALIGNMENT, LARGE_PAGE, allocate, guarded_side
+
+WRITES = 1 << 40  # of one variable, before its versions meet those of the next one
+_serial_numbers = itertools.count(1)
 
 
 def allocate_aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
@@ -26,13 +31,20 @@ def allocate_aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
 class VariableStore:
     """Values of variables by key. A key without a value is an uninitialised variable.
 
-    `layout` grows whenever a buffer appears, moves or loses its value, so that a holder of addresses can tell with one
-    comparison whether they still hold. The store itself takes no lock: the session orders runs.
+    `layout` grows whenever a buffer appears, moves or loses its value, or somebody begins to watch its version, so that a
+    holder of addresses can tell with one comparison whether they still hold. The store itself takes no lock: the session
+    orders runs.
+
+    The version of a variable grows with every write, so that who keeps something made of a value can tell whether it is out
+    of date. No two variables, of whatever stores, ever have the same one, and none is 0. Versions are counted for those
+    variables that somebody watches. Whoever gets the `buffer` of a variable is taken to write it; code that writes the same
+    buffer again and again counts up the versions in `watched` itself.
     """
 
     def __init__(self) -> None:
         self._buffers: dict[str, np.ndarray] = {}
         self._initialized: set[str] = set()
+        self._versions: dict[str, ctypes.c_int64] = {}
         self.layout = 0
 
     def __contains__(self, key: str) -> bool:
@@ -50,11 +62,25 @@ class VariableStore:
             raise KeyError(key)
         return self._buffers[key]
 
+    def version(self, key: str) -> ctypes.c_int64:
+        """The cell with the version of a variable, which is watched from now on, for as long as the store lives."""
+        found = self._versions.get(key)
+        if found is None:
+            found = self._versions[key] = ctypes.c_int64(next(_serial_numbers) * WRITES)
+            self.layout += 1
+        return found
+
+    def watched(self, keys: Iterable[str]) -> list[ctypes.c_int64]:
+        """The cells with the versions of those of these variables that are watched."""
+        return [self._versions[key] for key in keys if key in self._versions]
+
     def buffer(self, key: str, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         """The buffer that a new value of this shape and type goes to.
 
         The one in use where it fits, with its value; else a new one, and the variable has no value until `mark_initialized`.
         """
+        for version in self.watched((key,)):
+            version.value += 1
         found = self._buffers.get(key)
         if found is not None and found.shape == shape and found.dtype == dtype:
             return found

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import ctypes
+import enum
 
 from graphc.runtime.emit.function import I32, I64, PTR, Module, Value
 from graphc.runtime.jit.routine import Routine
 from graphc.runtime.threads.denormals import flush_denormals, restore_float_mode
+
+
+class Manner(enum.IntFlag):
+    """How a step is called: its chunks in order, or on the pool; always, or only where it remembers another version."""
+
+    IN_ORDER = 0
+    PARALLEL = 1
+    REMEMBERS = 2
 
 
 class StepRecord(ctypes.Structure):
@@ -15,7 +24,7 @@ class StepRecord(ctypes.Structure):
         ("chunks", ctypes.c_int64),
         ("first_operand", ctypes.c_int64),
         ("operand_count", ctypes.c_int64),
-        ("parallel", ctypes.c_int64),
+        ("manner", ctypes.c_int64),
     ]
 
 
@@ -31,6 +40,7 @@ class ProgramRecord(ctypes.Structure):
         ("step_count", ctypes.c_int64),
         ("operands", ctypes.c_void_p),
         ("most_operands", ctypes.c_int64),
+        ("slot_count", ctypes.c_int64),
         ("status_slot", ctypes.c_int64),
         ("pool", ctypes.c_void_p),
         ("pool_run", ctypes.c_void_p),
@@ -41,11 +51,15 @@ def timed_walk_module() -> str:
     """Defines `timed_walk(program, slots, times)`, which also stores the moment before each step and the one at the end."""
     module = Module()
     emit_walk(module, "timed_walk", timed=True)
+    emit_special_calls(module)
     return str(module)
 
 
 def emit_walk(module: Module, name: str = "walk", timed: bool = False) -> None:
-    """Defines `walk(program, slots)`, which calls the kernels of all steps, up to one whose check fails."""
+    """Defines `walk(program, slots)`, which calls the kernels of all steps, up to one whose check fails.
+
+    The module needs `emit_special_calls` too.
+    """
     arguments = [("program", PTR), ("slots", PTR), *([("times", PTR)] if timed else [])]
     f = Routine(module, name, arguments)
     program, slots = f.arguments[:2]
@@ -88,18 +102,61 @@ def _resolve_operands(f: Routine, step: Value, operands: Value, slots: Value, bu
 
 
 def _call_kernel(f: Routine, program: Value, step: Value, buffer: Value) -> None:
-    kernel = f.field(step, StepRecord, "kernel")
-    chunks = f.field(step, StepRecord, "chunks")
+    kernel, chunks = f.field(step, StepRecord, "kernel"), f.field(step, StepRecord, "chunks")
 
-    def in_parallel() -> None:
-        run = f.field(program, ProgramRecord, "pool_run")
-        f.call(run.ref, "void", [f.field(program, ProgramRecord, "pool"), kernel, buffer, chunks])
+    def specially() -> None:
+        f.call("@call_specially", "void", [program, step, buffer, kernel, chunks])
 
-    def in_order() -> None:
-        with f.each(chunks) as chunk:
-            f.call(kernel.ref, "void", [buffer, chunk])
+    manner = f.field(step, StepRecord, "manner")
+    f.if_else(f.is_set(manner), specially, lambda: _call_in_order(f, kernel, chunks, buffer))
 
-    f.if_else(f.is_set(f.field(step, StepRecord, "parallel")), in_parallel, in_order)
+
+def _call_in_order(f: Routine, kernel: Value, chunks: Value, buffer: Value) -> None:
+    with f.each(chunks) as chunk:
+        f.call(kernel.ref, "void", [buffer, chunk])
+
+
+def _call_on_pool(f: Routine, program: Value, kernel: Value, chunks: Value, buffer: Value) -> None:
+    run = f.field(program, ProgramRecord, "pool_run")
+    f.call(run.ref, "void", [f.field(program, ProgramRecord, "pool"), kernel, buffer, chunks])
+
+
+def emit_special_calls(module: Module) -> None:
+    """Calls a kernel in any manner but always and in order; apart, so that those which are do not pay for it."""
+    arguments = [("program", PTR), ("step", PTR), ("buffer", PTR), ("kernel", PTR), ("chunks", I64)]
+    f = Routine(module, "call_specially", arguments, attributes="nounwind noinline", linkage="internal")
+    program, step, buffer, kernel, chunks = f.arguments
+    manner = f.field(step, StepRecord, "manner")
+    with f.when(f.icmp("eq", manner, Manner.PARALLEL)):
+        _call_on_pool(f, program, kernel, chunks, buffer)
+        f.leave()
+    count = f.field(step, StepRecord, "operand_count")
+    version, memory = (f.item(buffer, f.sub(count, back)) for back in (2, 1))
+    current = f.load(version, I64)
+    with f.when(f.icmp("ne", current, f.load(memory, I64))):
+        f.if_else(
+            f.icmp("eq", manner, Manner.REMEMBERS),
+            lambda: _call_in_order(f, kernel, chunks, buffer),
+            lambda: _call_on_pool(f, program, kernel, chunks, buffer),
+        )
+        f.store(current, memory)
+    f.return_void()
+
+
+def emit_counting_walk(module: Module) -> None:
+    """Defines `counting_walk(program, slots)`, the walk of a program that writes variables whose versions are watched: it
+    counts up the int64 cells whose addresses follow the slots, to a null, before it begins."""
+    f = Routine(module, "counting_walk", [("program", PTR), ("slots", PTR)])
+    program, slots = f.arguments
+    place = f.cell(I64, f.field(program, ProgramRecord, "slot_count"))
+    with f.forever() as loop:
+        at = f.load(place, I64)
+        version = f.item(slots, at)
+        f.stop(loop, f.is_zero(version))
+        f.store(f.binary("add", f.load(version, I64), 1), version)
+        f.store(f.binary("add", at, 1), place)
+    f.call("@walk", "void", [program, slots])
+    f.return_void()
 
 
 def _read_clock(f: Routine) -> Value:

@@ -146,6 +146,8 @@ def _run(call: Call, feeds: Sequence[_Place], results: Sequence[_Place]) -> tupl
         counter, number = _integer_at(call.run_counter), _integer_at(call.run_number)
         counter[0] += 1
         number[0] = counter[0]
+    for version in call.versions:
+        _integer_at(version)[0] += 1
     failure = call.executable.run([slot or 0 for slot in slots][: call.executable.slot_count])
     return (failure.check + 1, failure.value, failure.bound, failure.step) if failure else (0, 0, 0, 0)
 

@@ -103,7 +103,8 @@ class ContractionOptions:
     tile           rows and vectors of the register tile
     swap           compute tiles of C^T and transpose them in registers
     left_packing   "direct", "rows" or "interleaved"
-    right_packing  "direct", "fused" (by the first tile that reads it), "packed" (before), "prepacked" (B comes packed)
+    right_packing  "direct", "fused" (by the first tile that reads it), "packed" (before), "prepacked" (B comes
+                   packed, or A with swap)
     depth_block    steps of k between two visits of a tile
     row_block      tiles of rows that are swept over the packed panels together
     panel_block    panels of columns that are packed together

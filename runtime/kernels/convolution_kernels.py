@@ -63,7 +63,7 @@ def build_convolution(
     layout = FilterLayout(c.kernel_width * c.channels * c.filters, c.channels * c.filters, c.filters, panel, False)
     if tiled is not None:
         points, kernel, size = winograd_kernels("convolution", tiled, machine, threads, layout, ending)
-        steps = (SequenceStep(points, (1, count)), SequenceStep(kernel, (0, count, *range(2, count))))
+        steps = (SequenceStep(points, (1, count), prepares=True), SequenceStep(kernel, (0, count, *range(2, count))))
         return KernelSequence(count, steps, (size,))
     return single(_direct_kernel("convolution", c, machine, threads, problem, plan, [(layout, 0)], ending), count)
 
@@ -107,10 +107,13 @@ def build_convolution_input_gradient(
         name, layout = "convolution_input_gradient", layouts[0][0]
         points, kernel, size = winograd_kernels(name, tiled, machine, threads, layout, ending)
         placed = SequenceStep(kernel, (0, count + 1, *range(2, count)))
-        three = (SequenceStep(turning, (1, count)), SequenceStep(points, (count, count + 1)), placed)
-        return KernelSequence(count, three, (elements * c.dtype.compute.size, size))
+        prepared = (
+            SequenceStep(turning, (1, count), prepares=True),
+            SequenceStep(points, (count, count + 1), prepares=True),
+        )
+        return KernelSequence(count, (*prepared, placed), (elements * c.dtype.compute.size, size))
     kernel = _direct_kernel("convolution_input_gradient", c, machine, threads, problem, plan, layouts, ending)
-    steps = (SequenceStep(turning, (1, count)), SequenceStep(kernel, (0, count, *range(2, count))))
+    steps = (SequenceStep(turning, (1, count), prepares=True), SequenceStep(kernel, (0, count, *range(2, count))))
     return KernelSequence(count, steps, (elements * c.dtype.compute.size,))
 
 

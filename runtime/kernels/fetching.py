@@ -79,7 +79,7 @@ def plan_fetches(contraction: Contraction, plan: Plan, machine: Machine, streams
     if contraction.batches <= plan.grid[0] or plan.grid[1] * plan.grid[2] > 1:
         return FetchPlan(tuple(streams), tile_part=_next_tile(plan, machine))
     tiles, found = plan.tiles.count * plan.panels, []
-    for side in (plan.left, plan.right):
+    for side in (plan.left, plan.right) if plan.right_packing != "prepacked" else (plan.left,):
         is_small = side.extent * plan.depth * side.dtype.size <= machine.l2_bytes // 4
         if 1 in (side.stride, side.depth_stride) and is_small and any(side.batch):
             found.append(_part_of_batch(side, plan.depth, tiles))

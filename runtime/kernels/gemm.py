@@ -11,12 +11,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from graphc.runtime.emit.function import I64, PTR, Function, Module, Operand, Value, constant
-from graphc.runtime.emit.vectors import memory_element, register_element
-from graphc.runtime.kernel import ENTRY, MAXIMUM_CHUNKS, Kernel, make_kernel
+from graphc.runtime.emit.function import I64, PTR, Function, Module, Operand, Value
+from graphc.runtime.kernel import ENTRY, Kernel, make_kernel
 from graphc.runtime.kernels.amx import MatrixTiles
 from graphc.runtime.kernels.arithmetic import Arithmetic, PlainArithmetic
-from graphc.runtime.kernels.bf16 import PairArithmetic, PairPanelPacking, PairTilePacking, plan_pairs, uses_pairs
+from graphc.runtime.kernels.bf16 import PairArithmetic, PairTilePacking, uses_pairs
 from graphc.runtime.kernels.contraction import Contraction, ContractionOptions
 from graphc.runtime.kernels.fetching import plan_fetches
 from graphc.runtime.kernels.finish import (
@@ -27,10 +26,11 @@ from graphc.runtime.kernels.finish import (
     load_operands,
 )
 from graphc.runtime.kernels.gemm_entry import GemmEntry
-from graphc.runtime.kernels.gemm_packing import PanelPacking, TilePacking
-from graphc.runtime.kernels.gemm_plan import SERIAL_FLOPS, Plan, plan_contraction
+from graphc.runtime.kernels.gemm_packing import TilePacking
+from graphc.runtime.kernels.gemm_plan import SERIAL_FLOPS, Plan
+from graphc.runtime.kernels.gemm_prepacking import choose_plan, emit_panel_packing, plain_arithmetic, prepare_panels
 from graphc.runtime.kernels.gemm_tile import TileFunctions
-from graphc.runtime.kernels.indexing import part_of, split_index
+from graphc.runtime.kernels.indexing import split_index
 from graphc.runtime.kernels.matrix_vector import SERIAL_BYTES, MatrixVector, is_matrix_vector
 from graphc.runtime.kernels.microkernel import zeros
 from graphc.runtime.kernels.tile import Epilogue, StoreEpilogue, Tile
@@ -48,28 +48,25 @@ def build_contraction(
     """The kernel of a contraction; `threads` only decides how it is cut into chunks."""
     c, options, module = contraction, options or ContractionOptions(), Module()
     moved = _bytes_moved(c)
-    lanes_along_rows = epilogue is None and c.c_row == 1 and (c.c_column != 1 or c.columns == 1)
-    row_stride, column_stride = (c.c_column, c.c_row) if lanes_along_rows else (c.c_row, c.c_column)
+    along_rows = lanes_along_rows(c, epilogue)
+    row_stride, column_stride = (c.c_column, c.c_row) if along_rows else (c.c_row, c.c_column)
     ending = epilogue or StoreEpilogue(c.result_dtype, row_stride, column_stride, c.c_batch, c.accumulate)
     if c.batches * c.rows * c.columns == 0:
         Function(module, ENTRY, [("operands", PTR), ("chunk", I64)]).return_void()
         return make_kernel("contraction", str(module), schedule="empty")
     if c.depth == 0:
-        sizes = (c.columns, c.rows) if lanes_along_rows else (c.rows, c.columns)
+        sizes = (c.columns, c.rows) if along_rows else (c.rows, c.columns)
         _emit_without_products(module, c, sizes, machine, ending)
         return make_kernel("contraction", str(module), schedule="no products", bytes_moved=moved)
     if is_matrix_vector(c, machine) and options == ContractionOptions():
-        emitter = MatrixVector(module, c, PlainArithmetic(machine, c.dtype, c.dtype), ending, threads, lanes_along_rows)
+        emitter = MatrixVector(module, c, PlainArithmetic(machine, c.dtype, c.dtype), ending, threads, along_rows)
         emitter.emit()
         serial = explain_serial(emitter.chunks, threads, emitter.moved, SERIAL_BYTES, "bytes")
         schedule = join_notes(f"{emitter.blocks} blocks of {emitter.lanes} dot products", serial)
         return make_kernel(
             "contraction", str(module), chunks=emitter.chunks, schedule=schedule, flops=c.flops, bytes_moved=moved
         )
-    if uses_pairs(c, machine):
-        plan = plan_pairs(c, machine, threads, options, lanes_along_rows)
-    else:
-        plan = plan_contraction(c, machine, threads, options, lanes_along_rows, ending.operand_count)
+    plan = choose_plan(c, machine, threads, options, along_rows, ending.operand_count)
     _emit_packing(module, c, plan, machine)
     tiles = _tile_functions(module, c, plan, machine, ending, options)
     GemmEntry(module, c, plan, tiles, ending).emit()
@@ -87,11 +84,6 @@ def build_contraction(
     )
 
 
-def _plain_arithmetic(contraction: Contraction, machine: Machine) -> PlainArithmetic:
-    rounds = contraction.precision == "bf16"
-    return PlainArithmetic(machine, contraction.dtype, contraction.dtype, rounds, rounds)
-
-
 def _tile_functions(
     module: Module,
     contraction: Contraction,
@@ -100,7 +92,9 @@ def _tile_functions(
     epilogue: Epilogue,
     options: ContractionOptions,
 ) -> TileFunctions | MatrixTiles:
-    arithmetic: PlainArithmetic | PairArithmetic = _plain_arithmetic(contraction, machine)
+    arithmetic: PlainArithmetic | PairArithmetic = plain_arithmetic(
+        machine, contraction.dtype, contraction.precision
+    )
     if uses_pairs(contraction, machine):
         arithmetic = PairArithmetic(machine)
         if machine.has_amx_bf16:
@@ -112,51 +106,33 @@ def _tile_functions(
 
 def _emit_packing(module: Module, contraction: Contraction, plan: Plan, machine: Machine) -> None:
     """The functions that bring operands into the order that the tiles read."""
-    panels = plan.right_packing == "packed"
-    if uses_pairs(contraction, machine):
-        odd = contraction.depth % 2 == 1
-        if panels:
-            PairPanelPacking(module, plan, machine, odd)
-        if plan.left_packing != "direct":
-            PairTilePacking(module, plan, machine, odd)
+    if plan.right_packing == "packed":
+        emit_panel_packing(module, plan, machine, prepare_panels(contraction, plan, machine))
+    if plan.left_packing == "direct":
         return
-    arithmetic = _plain_arithmetic(contraction, machine)
-    if panels:
-        PanelPacking(module, plan, arithmetic)
-    if plan.left_packing != "direct":
-        TilePacking(module, plan, arithmetic)
+    if uses_pairs(contraction, machine):
+        PairTilePacking(module, plan, machine, contraction.depth % 2 == 1)
+    else:
+        TilePacking(module, plan, plain_arithmetic(machine, contraction.dtype, contraction.precision))
 
 
 def build_panel_packing(
     contraction: Contraction, machine: Machine, threads: int, options: ContractionOptions | None = None
 ) -> tuple[Kernel, int]:
-    """The kernel [B, packed B] that brings a constant B into the order that "prepacked" reads, and the packed bytes.
+    """The kernel [operand, panels] that brings an operand into the order that "prepacked" reads, and the packed bytes.
 
-    Called with what the contraction is built with. B must be the same for all batches.
+    Called with what the contraction is built with; the operand is B, or A with the option `swap`.
     """
     options = replace(options or ContractionOptions(), right_packing="prepacked")
-    planned = (plan_pairs if uses_pairs(contraction, machine) else plan_contraction)(
-        contraction, machine, threads, options, False
-    )
-    module, plan = Module(), replace(planned, depth_block=planned.depth, right_packing="packed", left_packing="direct")
-    _emit_packing(module, contraction, plan, machine)
-    total = contraction.dtype.compute
-    function = Function(module, ENTRY, [("operands", PTR), ("chunk", I64)])
-    source, packed = (function.load(function.offset(function.arguments[0], i, PTR), PTR) for i in range(2))
-    chunks = min(plan.panels, MAXIMUM_CHUNKS)
+    plan = choose_plan(contraction, machine, threads, options, lanes_along_rows(contraction))
+    preparation = prepare_panels(contraction, plan, machine)
+    return preparation.build(machine, threads), preparation.nbytes
 
-    def panel(j: Operand, _: list[Value]) -> list[Value]:
-        column = function.mul(function.mul(j, plan.panel), plan.right.stride)
-        last = function.icmp("eq", j, plan.panels - 1)
-        place = function.offset(packed, function.mul(j, plan.panel_slot), register_element(total))
-        arguments = [function.offset(source, column, memory_element(plan.right.dtype)), place, constant(plan.depth, I64), last]
-        function.call(f"@{PanelPacking.name}", "void", arguments)
-        return []
 
-    function.loop(*part_of(function, function.arguments[1], plan.panels, chunks), 1, [], panel)
-    function.return_void()
-    packed_bytes = plan.panels * plan.panel_slot * total.size
-    return make_kernel("panel_packing", str(module), chunks=chunks, schedule=str(plan)), packed_bytes
+def lanes_along_rows(contraction: Contraction, epilogue: Epilogue | None = None) -> bool:
+    """Whether results are stored with the lanes of a vector down a column of C."""
+    c = contraction
+    return epilogue is None and c.c_row == 1 and (c.c_column != 1 or c.columns == 1)
 
 
 def _fits_in_registers(plan: Plan, epilogue: Epilogue, arithmetic: Arithmetic, batch_rank: int) -> bool:

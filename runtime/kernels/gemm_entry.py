@@ -14,6 +14,7 @@ from graphc.runtime.kernels.contraction import Contraction, Side
 from graphc.runtime.kernels.finish import FIRST_OPERAND, Block, Finish
 from graphc.runtime.kernels.gemm_packing import PanelPacking, TilePacking
 from graphc.runtime.kernels.gemm_plan import Plan, packed_tile
+from graphc.runtime.kernels.gemm_prepacking import packed_elements
 from graphc.runtime.kernels.gemm_tile import TileCall, TileFunctions, TileShape
 from graphc.runtime.kernels.indexing import part_of, split_index
 from graphc.runtime.kernels.tile import Epilogue
@@ -54,7 +55,7 @@ class GemmEntry:
         def one_batch(number: Operand, _: list[Value]) -> list[Value]:
             self.batch = split_index(function, number, self.contraction.batch)
             self.left = self._moved(bases[0], plan.left)
-            self.right = self._moved(bases[1], plan.right)
+            self.right = self._panels_of_batch(bases[1]) if self.prepacked else self._moved(bases[1], plan.right)
             self.following = self._following(bases, number, end)
             self._panel_blocks()
             return []
@@ -91,6 +92,14 @@ class GemmEntry:
         for index, stride in zip(batch or self.batch, side.batch):
             at = function.add(at, function.mul(index, stride))
         return function.offset(base, at, memory_element(side.dtype))
+
+    def _panels_of_batch(self, base: Value) -> Value:
+        """The operand that was packed beforehand, matrix after matrix, where it moves along a batch dimension."""
+        function = self.function
+        number: Operand = 0
+        for index, size, stride in zip(self.batch, self.contraction.batch, self.plan.right.batch):
+            number = function.add(function.mul(number, size), index) if stride and size > 1 else number
+        return function.offset(base, function.mul(number, packed_elements(self.plan)), self.total)
 
     def _blocks(self, first: Operand, end: Operand, step: int, body: Callable[[Operand, Operand], None]) -> None:
         """Calls body(from, to) for every block; a block that holds everything is no loop."""

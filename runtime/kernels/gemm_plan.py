@@ -150,7 +150,7 @@ def plan_contraction(
     """
     a, b = sides(contraction)
     orientations = (False, True) if options.swap is None else (options.swap,)
-    if options.right_packing == "prepacked":
+    if options.right_packing == "prepacked" and options.swap is None:
         orientations = (False,)
     best: _Candidate | None = None
     for swapped in orientations:

@@ -9,10 +9,15 @@ from graphc.runtime.kernel import Kernel
 
 @dataclass(frozen=True)
 class SequenceStep:
-    """One kernel and its operands: numbers of the sequence's operands, or, from their count on, of its temporaries."""
+    """One kernel and its operands: numbers of the sequence's operands, or, from their count on, of its temporaries.
+
+    One that `prepares` takes one operand and makes another form of it in a temporary, and nothing else, so that a program may
+    keep that from run to run where the operand stays the same.
+    """
 
     kernel: Kernel
     operands: tuple[int, ...]
+    prepares: bool = False
 
 
 @dataclass(frozen=True)

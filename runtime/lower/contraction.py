@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from graphc.operation import Operation, Tensor
 from graphc.program import Program
 from graphc.runtime.kernels.contraction import Contraction
-from graphc.runtime.kernels.gemm import build_contraction
+from graphc.runtime.kernels.gemm import build_contraction, lanes_along_rows
+from graphc.runtime.kernels.gemm_prepacking import offer_preparations, read_prepared
 from graphc.runtime.loops.nodes import Index, variable
 from graphc.runtime.lower.access import Access, broadcast_index, can_merge, find_access
 from graphc.runtime.lower.epilogue import RegionEpilogue, TileAccess
@@ -30,9 +31,12 @@ class Dimension:
 
 
 def lower_contraction(body: Program, inputs: Sequence[Tensor], outputs: Sequence[Tensor], machine: Machine, threads: int,
-                      label: str) -> list[LoweredStep]:  # fmt: skip
-    """The steps of a region around one `dot_general`; `inputs` and `outputs` stand for its parameters and fetches."""
-    return _ContractionLowering(body, machine, threads, label).lower(inputs, outputs)
+                      label: str, prepared: int | None = None) -> list[LoweredStep]:  # fmt: skip
+    """The step of a region around one `dot_general`; `inputs` and `outputs` stand for its parameters and fetches.
+
+    `prepared` is the operand (0 or 1) that it reads prepared; without, it offers that.
+    """
+    return _ContractionLowering(body, machine, threads, label).lower(inputs, outputs, prepared)
 
 
 class _ContractionLowering:
@@ -42,7 +46,7 @@ class _ContractionLowering:
         self.sources = {p.tensor: i for i, p in enumerate(body.parameters)}
         self.batch, self.rows, self.columns, self.depth = _name_dimensions(self.anchor)
 
-    def lower(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> list[LoweredStep]:
+    def lower(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], prepared: int | None) -> list[LoweredStep]:
         a, b = self._operand_accesses()
         index = [variable(d.name) for d in (*self.batch, *self.rows, *self.columns)]
         given = find_given(self.body, "contraction")
@@ -77,14 +81,18 @@ class _ContractionLowering:
             accesses = {t: tile_access(i) for t, i in extras.items()}
             targets = [(_before_transpose(t), tile_access(i)) for t, i in results.items()]
             epilogue = RegionEpilogue(self.body, self.anchor, accesses, targets, self.machine)
-        kernel = build_contraction(contraction, self.machine, self.threads, epilogue)
+        options = None if prepared is None else read_prepared(prepared)
+        kernel = build_contraction(contraction, self.machine, self.threads, epilogue, options)
         if epilogue is not None:
             kernel = replace(kernel, operations=epilogue.operations)
+        along_rows = lanes_along_rows(contraction, epilogue)
+        arrays = epilogue.operand_count if epilogue else 1
+        offers = () if prepared is not None else offer_preparations(contraction, self.machine, self.threads, along_rows, arrays)
         actual = dict(zip(self.sources, inputs))
         arguments = [Argument(actual[x.source], x.index.constant * x.source.dtype.size) for x in (a, b)]
         arguments += [Argument(actual[t]) for t in extras if t in actual] + given_arguments(given)
         arguments += arguments_of(outputs)
-        return [LoweredStep(kernel, tuple(arguments), self.label)]
+        return [LoweredStep(kernel, tuple(arguments), self.label, offers)]
 
     def _operand_accesses(self) -> tuple[Access, Access]:
         """Where the elements of A and B lie, in terms of the named dimensions."""

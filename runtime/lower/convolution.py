@@ -68,7 +68,10 @@ def lower_convolution(body: Program, inputs: Sequence[Tensor], outputs: Sequence
 def place_sequence(sequence: KernelSequence, operands: Sequence[Argument], label: str) -> list[LoweredStep]:
     """The steps of a sequence of kernels on these operands, with temporaries between them."""
     arguments = [*operands] + [Argument(Temporary(size)) for size in sequence.temporaries]
-    return [LoweredStep(step.kernel, tuple(arguments[i] for i in step.operands), label) for step in sequence.steps]
+    return [
+        LoweredStep(step.kernel, tuple(arguments[i] for i in step.operands), label, prepares=step.prepares)
+        for step in sequence.steps
+    ]
 
 
 def _count_columns(anchor: Operation) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from graphc.operation import Tensor
 from graphc.runtime.kernel import Kernel
+from graphc.runtime.preparation import Offer
 
 
 @dataclass(frozen=True, eq=False)
@@ -14,6 +15,18 @@ class Temporary:
     """Memory that only the steps of one operation share."""
 
     nbytes: int
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """Memory for another form of a tensor, which steps of several operations read.
+
+    With `origin`, a constant or a variable that the program does not write, it stays from run to run, and is made again only
+    when that has been written; without, it is made in every run.
+    """
+
+    nbytes: int
+    origin: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -25,19 +38,25 @@ class Immediate:
 
 @dataclass(frozen=True)
 class Argument:
-    """An operand of a kernel: a tensor, a temporary or bytes that are known, from `offset` bytes on."""
+    """An operand of a kernel: a tensor, memory between steps or bytes that are known, from `offset` bytes on."""
 
-    source: Tensor | Temporary | Immediate
+    source: Tensor | Temporary | Prepared | Immediate
     offset: int = 0
 
 
 @dataclass(frozen=True)
 class LoweredStep:
-    """One kernel on its operands, without workspace and status, which the executable adds."""
+    """One kernel on its operands, without workspace and status, which the executable adds.
+
+    `offers` are what it could read prepared. A step that `prepares` takes one tensor and makes another form of it, in its
+    second argument, and nothing else: where it can be, that is shared and kept.
+    """
 
     kernel: Kernel
     arguments: tuple[Argument, ...]
     label: str = ""
+    offers: tuple[Offer, ...] = ()
+    prepares: bool = False
 
 
 def arguments_of(tensors: Sequence[Tensor]) -> tuple[Argument, ...]:

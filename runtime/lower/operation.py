@@ -6,6 +6,7 @@ Families that many programs do without are imported when an operation asks for t
 from __future__ import annotations
 
 import os
+from functools import partial
 
 from graphc.operation import Operation
 from graphc.program import Program
@@ -25,8 +26,11 @@ from graphc.runtime.schedule.machine import Machine
 from graphc.shapes import count_elements
 
 
-def lower_operation(operation: Operation, machine: Machine, threads: int) -> list[LoweredStep]:
-    """The kernels that compute the outputs of an operation, in order.
+def lower_operation(
+    operation: Operation, machine: Machine, threads: int, prepared: int | None = None
+) -> list[LoweredStep]:
+    """The kernels that compute the outputs of an operation, in order; `prepared` is the operand of a matrix product that its
+    one step reads prepared, as it offered.
 
     Raises ValueError for an operation that has no lowering.
     """
@@ -35,17 +39,19 @@ def lower_operation(operation: Operation, machine: Machine, threads: int) -> lis
     lower = _FAMILIES.get(operation.definition.kernel or "")
     if lower is None:
         raise ValueError(f"{operation.name}: {operation.definition.name} has no lowering")
-    options = " ".join(f"{name}={os.environ.get(name, '')}" for name in ("GRAPHC_SCHEDULE", "GRAPHC_CONVOLUTION"))
-    return lower_once(lower, operation, machine, threads, options)
+    options = [f"{name}={os.environ.get(name, '')}" for name in ("GRAPHC_SCHEDULE", "GRAPHC_CONVOLUTION")]
+    if prepared is not None:
+        lower = partial(_lower_fused, prepared=prepared)
+    return lower_once(lower, operation, machine, threads, " ".join([*options, f"prepared={prepared}"]))
 
 
-def _lower_fused(operation: Operation, machine: Machine, threads: int) -> list[LoweredStep]:
+def _lower_fused(operation: Operation, machine: Machine, threads: int, prepared: int | None = None) -> list[LoweredStep]:
     body: Program = operation.attributes["body"]
     region = operation.attributes["region"]
     if region == "contraction":
         from graphc.runtime.lower.contraction import lower_contraction
 
-        return lower_contraction(body, operation.inputs, operation.outputs, machine, threads, operation.name)
+        return lower_contraction(body, operation.inputs, operation.outputs, machine, threads, operation.name, prepared)
     if region == "convolution":
         from graphc.runtime.lower.convolution import lower_convolution
 

@@ -8,18 +8,19 @@ among inputs, outputs and those numbers.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from graphc.operation import Literal, Operation, Tensor
 from graphc.program import Program
 from graphc.runtime.bounded_cache import BoundedCache
 from graphc.runtime.lower.given import given_of, pack_given
-from graphc.runtime.lower.lowered import Argument, Immediate, LoweredStep, Temporary
+from graphc.runtime.lower.lowered import Argument, Immediate, LoweredStep, Prepared, Temporary
 from graphc.runtime.schedule.machine import Machine
 
 KEPT = 1024
 
-_Source = int | Temporary | Immediate
+_Source = int | Temporary | Prepared | Immediate
 _Pattern = tuple[tuple[LoweredStep, tuple[tuple[_Source, int], ...]], ...]
 _known: BoundedCache[_Pattern] = BoundedCache(KEPT)
 
@@ -52,10 +53,10 @@ def _sources(step: LoweredStep, places: Mapping[Tensor | Immediate, int]) -> tup
     return tuple((_place_of(a.source, places), a.offset) for a in step.arguments)
 
 
-def _place_of(source: Tensor | Temporary | Immediate, places: Mapping[Tensor | Immediate, int]) -> _Source:
+def _place_of(source: Tensor | Temporary | Prepared | Immediate, places: Mapping[Tensor | Immediate, int]) -> _Source:
     if isinstance(source, Tensor):
         return places[source]
-    return source if isinstance(source, Temporary) else places.get(source, source)
+    return places.get(source, source) if isinstance(source, Immediate) else source
 
 
 def _place(
@@ -71,8 +72,8 @@ def _place(
         if isinstance(source, Temporary):
             arguments.append(Argument(temporaries.setdefault(source, Temporary(source.nbytes)), offset))
         else:
-            arguments.append(Argument(source if isinstance(source, Immediate) else operands[source], offset))
-    return LoweredStep(step.kernel, tuple(arguments), label)
+            arguments.append(Argument(operands[source] if isinstance(source, int) else source, offset))
+    return replace(step, arguments=tuple(arguments), label=label)
 
 
 def describe_operation(operation: Operation, given: Collection[Operation] = ()) -> str:

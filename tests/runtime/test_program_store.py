@@ -189,8 +189,8 @@ def test_records_come_back_from_bytes():
     f32 = TensorType(tf.float32, (2, 3))
     record = CompiledRecord(
         feeds=(Binding("x:0", f32),), reads=("w",), variables=("w",), results=(TensorType(tf.int64, ()),),
-        updates=(Binding("w", f32),), draws=True, steps=(Step("k", (Operand(0), Operand(3, 64)), 4, True, "add"),),
-        kernels=(("k", "abc"),), slot_count=7, status_slot=-1, arena_bytes=128, constant_bytes=192,
+        updates=(Binding("w", f32),), draws=True, steps=(Step("k", (Operand(0), Operand(3, 64)), 4, True, "add", True),),
+        kernels=(("k", "abc"),), slot_count=8, status_slot=-1, remembered=("w",), arena_bytes=128, constant_bytes=192,
         constants=(Constant(0, 8), Constant(64, 12, "digest"), Constant(128, 3)), flops=5, bytes_moved=9,
     )  # fmt: skip
     memory = memoryview(bytearray(range(192)))
