@@ -50,11 +50,11 @@ class StaleCallError(RuntimeError):
 
 @dataclass(frozen=True)
 class Feed:
-    """An array that a run is given, and the slot that its address goes to."""
+    """An array that a run is given, and the slot that its address goes to; None for one that nobody reads."""
 
     dtype: np.dtype
     shape: tuple[int, ...]
-    slot: int
+    slot: int | None
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,8 @@ class Call:
         self.run_counter, self.run_number = run_counter, run_number
         self.report = _numbers_to_failure(report)
         self._keep = tuple(keep)
-        self.slots = (ctypes.c_void_p * (len(slots) + len(self.versions) + 1))(*slots, *self.versions)
+        # A null ends the versions; the address behind it is that of what nobody reads.
+        self.slots = (ctypes.c_void_p * (len(slots) + len(self.versions) + 2))(*slots, *self.versions)
         self.record = CallRecord()
         self.address = ctypes.addressof(self.record)
         self._fill(release)
@@ -156,7 +157,8 @@ class Call:
             entry.dtype, entry.type_number = id(feed.dtype), feed.dtype.num
             entry.number = _NUMBERS.get(feed.dtype.name, Number.NONE)
             entry.scalar_type = id(feed.dtype.type) if has_own_scalar(feed.dtype) else None
-            entry.dimension_count, entry.slot = len(feed.shape), feed.slot
+            entry.dimension_count = len(feed.shape)
+            entry.slot = len(self.slots) - 1 if feed.slot is None else feed.slot
             entry.dimensions = ctypes.addressof(self._dimensions[number])
         for number, (entry, result) in enumerate(zip(self._results, self.results)):
             entry.dtype, entry.dimension_count, entry.slot = id(result.dtype), len(result.shape), result.slot

@@ -60,11 +60,20 @@ class FastCalls:
             self.chain.clear()
             self._layout = self.store.layout
 
-    def add(self, fetches: Any, feed_dict: Mapping[Any, Any], program: NativeProgram, tensors: Sequence[Tensor]) -> None:
-        """Makes a call for what was just run; `tensors` are the program's fetches as tensors of the graph."""
+    def add(
+        self,
+        fetches: Any,
+        keys: Sequence[Any],
+        feeds: Mapping[Tensor, np.ndarray],
+        program: NativeProgram,
+        tensors: Sequence[Tensor],
+    ) -> None:
+        """Makes a call for what was just run: arrays that were fed under keys.
+
+        `tensors` are the program's fetches as tensors of the graph."""
         items = self._list_items(fetches, tensors)
         layout = self._settle(program)
-        call = self.make_call(fetches, list(feed_dict), program, items) if items is not None else None
+        call = self.make_call(fetches, keys, feeds, program, items) if items is not None else None
         if call is None:
             return
         with self._adding:
@@ -84,15 +93,16 @@ class FastCalls:
         return self.store.layout
 
     def make_callable(
-        self, fetches: Any, keys: Sequence[Tensor], program: NativeProgram, tensors: Sequence[Tensor], slow: Callable[..., Any]
-    ) -> Callable[..., Any] | None:
-        """A native function of the feeds, in the order of `keys`, that runs a compiled program; None where it needs more.
+        self, fetches: Any, feeds: Mapping[Tensor, np.ndarray], program: NativeProgram, tensors: Sequence[Tensor],
+        slow: Callable[..., Any],
+    ) -> Callable[..., Any] | None:  # fmt: skip
+        """A native function of arrays like the feeds, in their order, that runs a compiled program; None where it needs more.
 
         `slow` gets the arguments that do not fit as they are, and all once the variables have moved. The caller holds the lock.
         """
         items = self._list_items(fetches, tensors)
         self._settle(program)
-        call = self.make_call(fetches, keys, program, items) if items is not None else None
+        call = self.make_call(fetches, list(feeds), feeds, program, items) if items is not None else None
         if call is None:
             return None
         with self._adding:
@@ -112,24 +122,29 @@ class FastCalls:
         return items
 
     def make_call(
-        self, fetches: Any, keys: Sequence[Any], program: NativeProgram, items: Sequence[int | None]
+        self,
+        fetches: Any,
+        keys: Sequence[Any],
+        given: Mapping[Tensor, np.ndarray],
+        program: NativeProgram,
+        items: Sequence[int | None],
     ) -> Call | None:
-        """The call of a compiled program for feeds under these keys, in their order; None where the keys are not its feeds,
-        one to one."""
+        """The call of a compiled program for arrays like those given, under these keys, in their order.
+
+        What the program does not need is checked as what it needs. None where the keys do not name tensors, one each.
+        """
         record = program.record
-        if not all(isinstance(key, (Tensor, str)) or hasattr(key, "_as_graph_element") for key in keys):
-            return None
-        places = {self.graph.get_tensor_by_name(name): i for i, name in enumerate(program.feed_keys)}
-        order = [places.get(self.graph.as_graph_element(key)) for key in keys]
-        if sorted(i for i in order if i is not None) != list(range(len(places))) or None in order:
+        feeds = self._list_feeds(keys, given, program)
+        if feeds is None:
             return None
         variables = [self._variable_address(program, key) for key in record.variables]
         if any(array is None for array in variables):
             return None
         arena, status = program.take_arena(), np.zeros(4, np.int64)
         run_key = np.array([self.entropy, 0], np.int64)
-        first_result = len(places) + len(variables)
-        slots = [0] * len(places) + [a.ctypes.data for a in variables] + [0] * len(program.results)  # type: ignore[union-attr]
+        fed = len(program.feed_keys)
+        first_result = fed + len(variables)
+        slots = [0] * fed + [a.ctypes.data for a in variables] + [0] * len(program.results)  # type: ignore[union-attr]
         slots += [arena.address, program.constants.address, run_key.ctypes.data, status.ctypes.data]
         seen = [self.store.version(key) for key in record.remembered]
         slots += [ctypes.addressof(cell) for cell in seen]
@@ -141,7 +156,7 @@ class FastCalls:
         return Call(
             program.executable,
             slots,
-            [Feed(program.feeds[i].dtype.numpy, program.feeds[i].sizes, i) for i in order if i is not None],
+            feeds,
             [Result(t.dtype.numpy, t.sizes, first_result + i) for i, t in enumerate(program.results)],
             items,
             report,
@@ -156,6 +171,17 @@ class FastCalls:
             keys=keys,
             keep=(program, arena, status, run_key, self.runs, variables, seen, written),
         )
+
+    def _list_feeds(
+        self, keys: Sequence[Any], given: Mapping[Tensor, np.ndarray], program: NativeProgram
+    ) -> list[Feed] | None:
+        if not all(isinstance(key, (Tensor, str)) or hasattr(key, "_as_graph_element") for key in keys):
+            return None
+        tensors = [self.graph.as_graph_element(key) for key in keys]
+        if len(set(tensors)) != len(tensors) or any(given[t].dtype.hasobject for t in tensors):
+            return None
+        slots = {self.graph.get_tensor_by_name(name): i for i, name in enumerate(program.feed_keys)}
+        return [Feed(t.dtype.numpy, given[t].shape, slots.get(t)) for t in tensors]
 
     def _variable_address(self, program: NativeProgram, key: str) -> np.ndarray | None:
         """The buffer of a variable that is initialised and keeps its type through the run."""

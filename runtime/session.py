@@ -128,7 +128,7 @@ class Session:
         values = [_as_result(value) for value in self._run_plan(plan, feeds)]
         program = self._native_program(plan, feeds)
         if program is not None:
-            self._fast.add(fetches, feed_dict or {}, program, plan.tensors)
+            self._fast.add(fetches, list(feed_dict or ()), feeds, program, plan.tensors)
             if type(self).run is Session.run and self._fast.run is not None:
                 self.run = self._fast.run  # type: ignore[method-assign]
         return plan.rebuild(values)
@@ -191,11 +191,13 @@ class Session:
 
         def make(shapes: Sequence[tuple[int, ...]]) -> Callable[..., Any] | None:
             feeds = {key: np.empty(shape, key.dtype.numpy) for key, shape in zip(keys, shapes)}
+            if len(feeds) < len(keys):
+                return None  # a tensor that is fed twice
             with self._order.holding():
                 program = self._native_program(plan, feeds)
                 if program is None:
                     return None
-                return self._fast.make_callable(fetches, keys, program, plan.tensors, call_plain)
+                return self._fast.make_callable(fetches, feeds, program, plan.tensors, call_plain)
 
         def call_plain(*values: Any) -> Any:
             result = slow(*values)

@@ -139,7 +139,8 @@ def _run(call: Call, feeds: Sequence[_Place], results: Sequence[_Place]) -> tupl
         return None
     slots: ctypes.Array[ctypes.c_void_p] = call.slots
     for feed, place in zip(call.feeds, feeds):
-        slots[feed.slot] = place.address
+        if feed.slot is not None:
+            slots[feed.slot] = place.address
     for result, place in zip(call.results, results):
         slots[result.slot] = place.address
     if call.run_counter is not None and call.run_number is not None:

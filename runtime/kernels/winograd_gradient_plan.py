@@ -86,8 +86,8 @@ def plan_filter_tiles(problem: WinogradProblem, machine: Machine, threads: int) 
     ending += (groups - 1) * lines * STREAMED_LINE
     if lines * LINE_BYTES > machine.l2_bytes // 2:
         ending += 2 * blocks * lines * STREAMED_LINE
-    flops = 2 * transforms.points * p.tiles * p.channels * p.filters
-    parts = _panel_parts(math.ceil(needed / vectors), groups, reading / products, threads) if flops >= SERIAL_FLOPS else 1
+    shares = p.flops >= SERIAL_FLOPS
+    parts = _panel_parts(math.ceil(needed / vectors), groups, reading / products, threads) if shares else 1
     return FilterTilesPlan(
         transforms, pieces, vectors, lanes, block, groups, parts, products + reading + ending
     )

@@ -23,7 +23,7 @@ from graphc.runtime.kernels.winograd import (
     winograd_problem,
 )
 from graphc.runtime.kernels.winograd_forward import TileWriter
-from graphc.runtime.kernels.winograd_gradient import TapSums, TileSums
+from graphc.runtime.kernels.winograd_gradient import SERIAL_BYTES, TapSums, TileSums
 from graphc.runtime.kernels.winograd_gradient_plan import FilterTilesPlan, plan_filter_tiles
 from graphc.runtime.kernels.winograd_products import PixelWriter, TileProducts
 from graphc.runtime.kernels.winograd_scatter import WindowWriter, plan_scattered
@@ -165,12 +165,13 @@ def filter_gradient_kernels(
         str(module),
         chunks=sums.chunks,
         workspace=sums.workspace,
-        schedule=str(plan),
+        schedule=join_notes(plan, explain_serial(sums.chunks, threads, problem.flops, SERIAL_FLOPS, "FLOP")),
         flops=flops,
         bytes_moved=moved + size,
     )
     module = Module()
     taps = TapSums(module, machine, problem, plan, ending, threads)
     taps.emit()
-    total = make_kernel("winograd_tap_sums", str(module), chunks=taps.chunks, bytes_moved=size)
+    schedule = join_notes(f"{plan.groups} groups", explain_serial(taps.chunks, threads, size, SERIAL_BYTES, "bytes"))
+    total = make_kernel("winograd_tap_sums", str(module), chunks=taps.chunks, schedule=schedule, bytes_moved=size)
     return products, total, size
