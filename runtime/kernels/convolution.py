@@ -135,6 +135,11 @@ class Axis:
         return any(not self.valid_taps(output) for output in range(self.outputs))
 
     @property
+    def reaches_all_taps(self) -> bool:
+        """Every tap is valid for some output."""
+        return {tap for output in range(self.outputs) for tap in self.valid_taps(output)} == set(range(self.taps))
+
+    @property
     def total_taps(self) -> int:
         """Valid taps of all outputs."""
         return sum(len(self.valid_taps(output)) for output in range(self.outputs))

@@ -7,7 +7,7 @@ for every channel, each of which is a matrix product of its own: tiles by channe
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -136,7 +136,8 @@ def point_layout(rows: int, columns: int, lanes: int, size: int) -> PointLayout:
 @dataclass(frozen=True)
 class WinogradPlan:
     """Register tiles of `height` tiles by `vectors`. Chunks are parts of units of `unit` tiles, and of panels; they take
-    `block` units at a time, panel after panel. `scattered` where a tile gives to all pixels of its window."""
+    `block` units at a time, panel after panel. `scattered` where a tile gives to all pixels of its window.
+    `by_region` where tiles at borders are taken apart; then chunks are parts of the images."""
 
     transforms: Transforms
     height: int
@@ -147,6 +148,7 @@ class WinogradPlan:
     grid: tuple[int, int]
     cycles: float
     scattered: bool = False
+    by_region: bool = False
 
     @property
     def panel(self) -> int:
@@ -161,26 +163,26 @@ class WinogradPlan:
     def sums_layout(self) -> PointLayout:
         return point_layout(self.block_rows, self.panel, self.lanes, dtypes.float32.size)
 
+    @property
+    def kind(self) -> str:
+        return ", scattered" if self.scattered else ", those at borders apart" if self.by_region else ""
+
     def __str__(self) -> str:
         m = self.transforms.outputs
         return (
-            f"winograd tiles of {m}x{m} pixels{', scattered' if self.scattered else ''}, {self.height} by {self.vectors} "
+            f"winograd tiles of {m}x{m} pixels{self.kind}, {self.height} by {self.vectors} "
             f"vectors of {self.lanes}; blocks of {self.unit * self.block} tiles; grid {self.grid[0]}x{self.grid[1]}; "
             f"{self.cycles:.0f} cycles expected"
         )
 
 
-def plan_winograd(problem: WinogradProblem, machine: Machine, threads: int) -> WinogradPlan:
-    """The cheapest plan by the model; `threads` decides the grid alone."""
-    best = min(_candidates(problem, machine), key=lambda plan: plan.cycles)
-    return with_grid(best, problem, machine, threads)
-
-
 def with_grid(plan: WinogradPlan, problem: WinogradProblem, machine: Machine, threads: int) -> WinogradPlan:
+    """The same with chunks for that many threads."""
     if threads <= 1 or problem.flops < SERIAL_FLOPS:
         return plan
-    units, panels = math.ceil(problem.tiles / plan.unit), math.ceil(problem.filters / plan.panel)
-    read = transform_cycles(machine, problem.transforms.inputs, plan.unit, problem.channels)
+    units = problem.images if plan.by_region else math.ceil(problem.tiles / plan.unit)
+    panels = math.ceil(problem.filters / plan.panel)
+    read = transform_cycles(machine, problem.transforms.inputs, problem.tiles // units, problem.channels)
     return replace(plan, grid=winograd_grid(units, panels, read, plan.cycles / (units * panels), threads))
 
 
@@ -195,19 +197,6 @@ def winograd_grid(units: int, panels: int, read: float, summed: float, threads: 
             if cost < best_cost:
                 best, best_cost = (first, second), cost
     return best
-
-
-def _candidates(problem: WinogradProblem, machine: Machine) -> Iterator[WinogradPlan]:
-    p, transforms = problem, problem.transforms
-    around = transform_cycles(machine, transforms.inputs, p.tiles, p.channels)
-    around += transform_cycles(machine, transforms.results, p.tiles, p.filters)
-    around += transform_cycles(machine, transforms.taps, p.channels, p.filters) + STEP_CYCLES
-    lanes = machine.lanes(dtypes.float32.bits)
-    for height, vectors in sorted(register_shapes(problem, machine, p.tiles)):
-        count = math.ceil(p.tiles / height)
-        block = min(count, block_units(p, machine, height, vectors * lanes))
-        cycles = products_cycles(p, machine, (height, count), vectors, math.ceil(count / block))
-        yield WinogradPlan(transforms, height, vectors, lanes, height, block, (1, 1), cycles + around)
 
 
 def register_shapes(problem: WinogradProblem, machine: Machine, rows: int) -> set[tuple[int, int]]:
@@ -226,14 +215,10 @@ def block_units(problem: WinogradProblem, machine: Machine, unit: int, panel: in
 BLOCK_TILES = 64
 
 
-def products_cycles(
-    problem: WinogradProblem, machine: Machine, rows: tuple[int, int], vectors: int, blocks: int
-) -> float:
-    """Of all products: `rows` is how high and how many register tiles are."""
-    points = problem.transforms.points
-    lines = problem.channels * problem.filters * points * dtypes.float32.size // LINE_BYTES
-    far = blocks * lines * FAR_LINE if lines * LINE_BYTES > machine.l2_bytes // 2 else 0.0
-    return points * product_cycles(machine, rows, problem.filters, vectors, problem.channels) + far
+def far_cycles(problem: WinogradProblem, machine: Machine, blocks: int) -> float:
+    """To read the points of the filter for every block where the second cache does not hold them."""
+    lines = problem.channels * problem.filters * problem.transforms.points * dtypes.float32.size // LINE_BYTES
+    return blocks * lines * FAR_LINE if lines * LINE_BYTES > machine.l2_bytes // 2 else 0.0
 
 
 def product_cycles(machine: Machine, rows: tuple[int, int], columns: int, vectors: int, depth: int) -> float:

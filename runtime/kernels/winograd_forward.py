@@ -1,17 +1,59 @@
-"""Winograd's convolution forwards: the sums of a tile become its pixels, each in one tile alone."""
+"""Winograd's convolution forwards: how it is planned, and the sums of a tile as pixels, each in one tile alone."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 from graphc.runtime.emit.function import F32, I64, PTR, Function, Module, Operand, Value
 from graphc.runtime.kernels.arithmetic import PlainArithmetic, vector_of
 from graphc.runtime.kernels.finish import INLINE_LINES, Block, Finish, emit_in_registers, epilogue_lines
 from graphc.runtime.kernels.tile import Epilogue
 from graphc.runtime.kernels.transpose import HELPER
-from graphc.runtime.kernels.winograd import PointLayout, WinogradProblem, choose_run, result_spans
-from graphc.runtime.kernels.winograd_tiles import DTYPE, each_vector, load_points, over_tiles
+from graphc.runtime.kernels.winograd import (
+    STEP_CYCLES,
+    PointLayout,
+    WinogradPlan,
+    WinogradProblem,
+    block_units,
+    choose_run,
+    far_cycles,
+    product_cycles,
+    register_shapes,
+    result_spans,
+    transform_cycles,
+    with_grid,
+)
+from graphc.runtime.kernels.winograd_regions import TileRange, one_region, split_regions
+from graphc.runtime.kernels.winograd_tiles import DTYPE, each_vector, load_points
 from graphc.runtime.kernels.winograd_transforms import transform_square
+from graphc.runtime.schedule.machine import Machine
+
+
+def plan_winograd(problem: WinogradProblem, machine: Machine, threads: int) -> WinogradPlan:
+    """The cheapest plan by the model; `threads` decides the grid alone."""
+    best = min(_candidates(problem, machine), key=lambda plan: plan.cycles)
+    return with_grid(best, problem, machine, threads)
+
+
+def _candidates(problem: WinogradProblem, machine: Machine) -> Iterator[WinogradPlan]:
+    p, transforms = problem, problem.transforms
+    around = transform_cycles(machine, transforms.inputs, p.tiles, p.channels)
+    around += transform_cycles(machine, transforms.results, p.tiles, p.filters)
+    around += transform_cycles(machine, transforms.taps, p.channels, p.filters) + STEP_CYCLES
+    lanes = machine.lanes(DTYPE.bits)
+    for regions in {one_region(problem), split_regions(problem)}:
+        for height, vectors in sorted(register_shapes(problem, machine, p.tiles)):
+            block = min(math.ceil(p.tiles / height), block_units(p, machine, height, vectors * lanes))
+            cycles, blocks = around, 0
+            for region in regions:
+                count = math.ceil(region.tiles / height) + (1 if len(regions) > 1 else 0)  # chunks may end anywhere
+                points = math.prod(region.points)
+                cycles += points * product_cycles(machine, (height, count), p.filters, vectors, p.channels)
+                blocks += math.ceil(count / block)
+            cycles += far_cycles(p, machine, blocks)
+            by_region = len(regions) > 1
+            yield WinogradPlan(transforms, height, vectors, lanes, height, block, (1, 1), cycles, by_region=by_region)
 
 
 class TileWriter:
@@ -37,13 +79,13 @@ class TileWriter:
             self.pixels = function.allocate(vector_of(DTYPE, self.lanes), m * m * self.panel // self.lanes)
 
     def write(
-        self, function: Function, sums: Value, first: Operand, count: Operand, column: Operand, filters: int
+        self, function: Function, sums: Value, tiles: TileRange, column: Operand, filters: int
     ) -> None:
         def one(number: Operand, tile: tuple[Operand, ...]) -> None:
             place = function.offset(sums, function.mul(number, self.layout.row), F32)
             self._tile(function, place, tile, column, filters)
 
-        over_tiles(function, self.problem, first, count, one)
+        tiles.over_tiles(function, one)
 
     def _tile(self, function: Function, sums: Value, tile: tuple[Operand, ...], column: Operand, count: int) -> None:
         n, i, j = tile

@@ -21,13 +21,13 @@ from graphc.runtime.kernels.tile import Epilogue
 from graphc.runtime.kernels.transpose import HELPER
 from graphc.runtime.kernels.winograd import WinogradProblem, choose_run, point_layout, result_axes
 from graphc.runtime.kernels.winograd_gradient_plan import FilterTilesPlan
+from graphc.runtime.kernels.winograd_regions import Region, TileRange
 from graphc.runtime.kernels.winograd_tiles import (
     SquareReader,
     each_vector,
     fetch_ahead,
     fetched_share,
     load_points,
-    over_tiles,
 )
 from graphc.runtime.kernels.winograd_transforms import TAPS, Square, transform_square
 from graphc.runtime.schedule.machine import Machine
@@ -86,19 +86,30 @@ class TileSums(FilterTiles):
         group, part = split_index(function, chunk, (self.plan.groups, self.plan.panel_parts))
         self.group_sums = function.offset(sums, function.mul(group, self.group_bytes), "i8")
         self.panel_range = part_of(function, part, self.panels, self.plan.panel_parts)
-        first, end = part_of(function, group, self.problem.tiles, self.plan.groups)
+        regions = self.plan.regions(self.problem)
+        total = self.problem.images if len(regions) > 1 else self.problem.tiles
+        first, end = part_of(function, group, total, self.plan.groups)
+        for region in regions:
+            each = region.tiles_of_image if len(regions) > 1 else 1
+            self._region(region, function.mul(first, each), function.mul(end, each), region is regions[0])
+        function.return_void()
+
+    def _region(self, region: Region, first: Operand, end: Operand, begins: bool) -> None:
+        """The tiles of a region, block by block; the first region `begins` all sums."""
+        function = self.function
 
         def block(start: Operand, _: list[Value]) -> list[Value]:
-            count = function.minimum(function.sub(end, start), self.plan.block)
-            is_first = start == first if isinstance(start, int) else function.icmp("eq", start, first)
-            self._read(start, count)
-            self._products(start, count, function.coerce(is_first, I1))
+            tiles = TileRange(region, start, function.minimum(function.sub(end, start), self.plan.block))
+            is_first: Value | bool = begins
+            if begins:
+                is_first = start == first if isinstance(start, int) else function.icmp("eq", start, first)
+            self._read(tiles)
+            self._products(tiles, function.coerce(is_first, I1))
             return []
 
         function.loop(first, end, self.plan.block, [], block)
-        function.return_void()
 
-    def _read(self, start: Operand, count: Operand) -> None:
+    def _read(self, tiles: TileRange) -> None:
         function, plan = self.function, self.plan
 
         def read(number: Operand, tile: tuple[Operand, ...]) -> None:
@@ -118,11 +129,11 @@ class TileSums(FilterTiles):
 
             function.loop(*self.panel_range, 1, [], panel)
 
-        over_tiles(function, self.problem, start, count, read)
+        tiles.over_tiles(function, read)
 
-    def _products(self, start: Operand, count: Operand, is_first: Value) -> None:
+    def _products(self, tiles: TileRange, is_first: Value) -> None:
         function, plan = self.function, self.plan
-        following = tuple(split_index(function, function.add(start, plan.block), self.problem.tile_grid))
+        following = tiles.region.place(function, function.add(tiles.first, plan.block))
         image = self.images.place(function, self.image, following)
         gradient = self.results.place(function, self.gradient, following)
         runs = [(plan.pieces.taller, plan.pieces.low + 1)] if plan.pieces.taller else []
@@ -137,7 +148,7 @@ class TileSums(FilterTiles):
             sums = function.offset(self.group_sums, function.add(function.mul(point, self.sums.point), place), F32)
             number = function.add(function.mul(point, self.panels), panel)
             number = function.add(function.mul(number, plan.pieces.count), piece)
-            numbers = [function.coerce(count, I64), is_first, function.coerce(number, I64)]
+            numbers = [function.coerce(tiles.count, I64), is_first, function.coerce(number, I64)]
 
             def run(height: int, filters: int) -> None:
                 name = self._tile_function(height, math.ceil(filters / plan.lanes))
@@ -147,7 +158,7 @@ class TileSums(FilterTiles):
                 function, panel, lambda filters: choose_run(function, piece, runs, lambda height: run(height, filters))
             )
 
-        def point_loop(point: Operand, _: list[Value]) -> list[Value]:
+        def each_point(point: Operand) -> None:
             def panel_loop(panel: Operand, _: list[Value]) -> list[Value]:
                 def piece_loop(piece: Operand, _: list[Value]) -> list[Value]:
                     at(point, panel, piece)
@@ -157,9 +168,8 @@ class TileSums(FilterTiles):
                 return []
 
             function.loop(*self.panel_range, 1, [], panel_loop)
-            return []
 
-        function.loop(0, self.points, 1, [], point_loop)
+        tiles.region.over_points(function, self.problem.transforms.width, each_point)
 
     def _tile_function(self, height: int, vectors: int) -> str:
         """A function that adds a block's products to one register tile of sums, or begins them."""

@@ -23,11 +23,13 @@ from graphc.runtime.kernels.winograd import (
     WinogradProblem,
     transform_cycles,
 )
+from graphc.runtime.kernels.winograd_regions import Region, one_region, split_regions
 from graphc.runtime.kernels.winograd_transforms import Transforms
 from graphc.runtime.schedule.machine import Machine
 
 GROUP_TILES = 256  # of a group that is summed by itself
 GROUPS = 8
+REGION_IMAGES = 4  # of a group, from which on tiles at borders are taken apart
 STREAMED_LINE = 1.0  # cycles to read or write a line of sums that lies far away, one after the other
 
 
@@ -44,10 +46,14 @@ class FilterTilesPlan:
     groups: int
     panel_parts: int
     cycles: float
+    by_region: bool
 
     @property
     def panel(self) -> int:
         return self.vectors * self.lanes
+
+    def regions(self, problem: WinogradProblem) -> tuple[Region, ...]:
+        return split_regions(problem) if self.by_region else one_region(problem)
 
     def __str__(self) -> str:
         m = self.transforms.outputs
@@ -67,6 +73,11 @@ def plan_filter_tiles(problem: WinogradProblem, machine: Machine, threads: int) 
     block = min(BLOCK_TILES, machine.l2_bytes // 2 // (transforms.points * (p.channels + p.filters) * size))
     block = max(1, min(block, math.ceil(p.tiles / groups)))
     blocks = math.ceil(p.tiles / block)
+    image = p.channels * p.rows.size * p.columns.size + p.filters * p.rows.outputs * p.columns.outputs
+    near = math.ceil(p.images / groups) * image * size <= machine.l2_bytes // 2  # what borders read again
+    by_region = near and p.images >= REGION_IMAGES * groups
+    regions = split_regions(p) if by_region else one_region(p)
+    share = sum(region.tiles * math.prod(region.points) for region in regions) / (p.tiles * transforms.points)
     best: tuple[float, Pieces, int] | None = None
     for height, widest in register_tiles(machine):
         vectors = min(widest, needed)
@@ -79,6 +90,7 @@ def plan_filter_tiles(problem: WinogradProblem, machine: Machine, threads: int) 
                 best = cycles, pieces, vectors
     assert best is not None
     products, pieces, vectors = best
+    products *= share
     reading = transform_cycles(machine, transforms.inputs, p.tiles, p.channels)
     reading += transform_cycles(machine, transforms.results_turned, p.tiles, p.filters)
     ending = transform_cycles(machine, transforms.taps_turned, p.channels, p.filters) + STEP_CYCLES
@@ -89,7 +101,7 @@ def plan_filter_tiles(problem: WinogradProblem, machine: Machine, threads: int) 
     shares = p.flops >= SERIAL_FLOPS
     parts = _panel_parts(math.ceil(needed / vectors), groups, reading / products, threads) if shares else 1
     return FilterTilesPlan(
-        transforms, pieces, vectors, lanes, block, groups, parts, products + reading + ending
+        transforms, pieces, vectors, lanes, block, groups, parts, products + reading + ending, by_region
     )
 
 

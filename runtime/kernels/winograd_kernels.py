@@ -18,11 +18,10 @@ from graphc.runtime.kernels.tile import Epilogue
 from graphc.runtime.kernels.winograd import (
     WinogradPlan,
     WinogradProblem,
-    plan_winograd,
     result_axes,
     winograd_problem,
 )
-from graphc.runtime.kernels.winograd_forward import TileWriter
+from graphc.runtime.kernels.winograd_forward import TileWriter, plan_winograd
 from graphc.runtime.kernels.winograd_gradient import SERIAL_BYTES, TapSums, TileSums
 from graphc.runtime.kernels.winograd_gradient_plan import FilterTilesPlan, plan_filter_tiles
 from graphc.runtime.kernels.winograd_products import PixelWriter, TileProducts
@@ -138,8 +137,13 @@ def _pixels(axes: tuple[Axis, Axis]) -> int:
 def choose_filter_tiles(
     convolution: Convolution, direct: FilterGradientPlan, machine: Machine, threads: int
 ) -> tuple[WinogradProblem, FilterTilesPlan] | None:
-    """The gradient of the filter by tiles, where that is possible and asked for, or cheaper than the direct plan."""
+    """The gradient of the filter by tiles, where that is possible and asked for, or cheaper than the direct plan.
+
+    Not where taps meet padding alone: their gradient is zero, but tiles would leave the rounding errors of other taps in it.
+    """
     c = convolution
+    if not all(axis.reaches_all_taps for axis in (c.rows, c.columns)):
+        return None
     found: list[tuple[WinogradProblem, FilterTilesPlan]] = []
     for transforms in allowed_transforms(c.method, c.pixels):
         problem = winograd_problem(c.images, ((c.rows, c.columns),), c.channels, c.filters, c.dtype, transforms)

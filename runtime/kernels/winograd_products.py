@@ -15,8 +15,9 @@ from graphc.runtime.kernels.indexing import part_of, split_index
 from graphc.runtime.kernels.microkernel import DepthLoop, LeftOperand, RightOperand, contract, zeros
 from graphc.runtime.kernels.transpose import HELPER
 from graphc.runtime.kernels.winograd import WinogradPlan, WinogradProblem, point_layout
+from graphc.runtime.kernels.winograd_regions import Region, TileRange, one_region, split_regions
 from graphc.runtime.kernels.winograd_taps import filter_points
-from graphc.runtime.kernels.winograd_tiles import SquareReader, fetch_ahead, fetched_share, over_tiles
+from graphc.runtime.kernels.winograd_tiles import SquareReader, fetch_ahead, fetched_share
 from graphc.runtime.schedule.machine import Machine
 
 UNROLLED = 16  # channels that are written out
@@ -33,9 +34,9 @@ class PixelWriter(Protocol):
         """Called once, in the entry block."""
 
     def write(
-        self, function: Function, sums: Value, first: Operand, count: Operand, column: Operand, filters: int
+        self, function: Function, sums: Value, tiles: TileRange, column: Operand, filters: int
     ) -> None:
-        """`sums` are those of the first of `count` tiles at the first point; `filters` of the panel at `column` are valid."""
+        """`sums` are those of the first of these tiles at the first point; `filters` of the panel at `column` are valid."""
 
 
 class TileProducts:
@@ -79,64 +80,74 @@ class TileProducts:
         self.writer.begin(function, self.operands, function.offset(self.summed, self.sum_bytes, "i8"))
         tile_part, panel_part = split_index(function, chunk, plan.grid)
         self.panel_range = part_of(function, panel_part, self.panels, plan.grid[1])
-        first, end = part_of(function, tile_part, math.ceil(self.problem.tiles / plan.unit), plan.grid[0])
-
-        def block(start: Operand, _: list[Value]) -> list[Value]:
-            self._block(start, function.minimum(function.sub(end, start), plan.block))
-            return []
-
-        function.loop(first, end, plan.block, [], block)
+        if self.plan.by_region:
+            first, end = part_of(function, tile_part, self.problem.images, plan.grid[0])
+            for region in split_regions(self.problem):
+                each = region.tiles_of_image
+                self._blocks(region, function.mul(first, each), function.mul(end, each), 1)
+        else:
+            first, end = part_of(function, tile_part, math.ceil(self.problem.tiles / plan.unit), plan.grid[0])
+            self._blocks(one_region(self.problem)[0], first, end, plan.unit)
         function.return_void()
 
-    def _block(self, start: Operand, units: Operand) -> None:
-        """Some units of tiles; the last register tile may have fewer tiles, then its other rows mean nothing."""
-        function, plan, problem = self.function, self.plan, self.problem
-        first = function.mul(start, plan.unit)
-        count = function.minimum(function.mul(units, plan.unit), function.sub(problem.tiles, first))
-        register_tiles = function.udiv(function.add(count, plan.height - 1), plan.height)
+    def _blocks(self, region: Region, first: Operand, end: Operand, unit: int) -> None:
+        """The units of tiles of a region from one to another, block by block."""
+        function, step = self.function, self.plan.block * self.plan.unit // unit
+
+        def block(start: Operand, _: list[Value]) -> list[Value]:
+            units = function.minimum(function.sub(end, start), step)
+            tile = function.mul(start, unit)
+            count = function.minimum(function.mul(units, unit), function.sub(region.tiles, tile))
+            self._block(TileRange(region, tile, count))
+            return []
+
+        function.loop(first, end, step, [], block)
+
+    def _block(self, tiles: TileRange) -> None:
+        """The last register tile may have fewer tiles, then its other rows mean nothing."""
+        function, problem = self.function, self.problem
+        height = self.plan.height
+        register_tiles = function.udiv(function.add(tiles.count, height - 1), height)
 
         def read(number: Operand, tile: tuple[Operand, ...]) -> None:
             target = function.offset(self.read, function.mul(number, self.inputs.row), F32)
             self.reader.call(function, self.images, tile, 0, problem.channels, target, self.inputs)
 
-        over_tiles(function, problem, first, count, read)
+        tiles.over_tiles(function, read)
 
         def panel(number: Operand, _: list[Value]) -> list[Value]:
             if self.last_count == self.panel:
-                self._panel(number, first, count, register_tiles, self.panel)
+                self._panel(number, tiles, register_tiles, self.panel)
                 return []
             is_last = number == self.panels - 1 if isinstance(number, int) else function.icmp("eq", number, self.panels - 1)
             function.if_else(
                 is_last,
-                lambda: self._panel(number, first, count, register_tiles, self.last_count),
-                lambda: self._panel(number, first, count, register_tiles, self.panel),
+                lambda: self._panel(number, tiles, register_tiles, self.last_count),
+                lambda: self._panel(number, tiles, register_tiles, self.panel),
             )
             return []
 
         function.loop(*self.panel_range, 1, [], panel)
 
-    def _panel(self, panel: Operand, first: Operand, count: Operand, register_tiles: Operand, filters: int) -> None:
+    def _panel(self, panel: Operand, tiles: TileRange, register_tiles: Operand, filters: int) -> None:
         function = self.function
         vectors = math.ceil(filters / self.plan.lanes)
-        following = split_index(function, function.add(first, self.plan.block * self.plan.unit), self.problem.tile_grid)
-        upcoming = self.reader.place(function, self.images, tuple(following))
+        following = tiles.region.place(function, function.add(tiles.first, self.plan.block * self.plan.unit))
+        upcoming = self.reader.place(function, self.images, following)
         shares = function.mul(panel, self.points * self.calls)
 
-        def point(number: Operand, _: list[Value]) -> list[Value]:
+        def point(number: Operand) -> None:
             left = function.offset(self.read, function.mul(number, self.inputs.point), F32)
             matrix = function.add(function.mul(panel, self.points), number)
             right = function.offset(self.filter, function.mul(matrix, self.filter_points.point), F32)
             sums = function.offset(self.summed, function.mul(number, self.sums.point), F32)
-            tiles = function.coerce(register_tiles, I64)
+            count = function.coerce(register_tiles, I64)
             share = function.add(shares, function.mul(number, self.calls))
             ahead = function.offset(upcoming, function.mul(share, self.ahead_bytes), "i8")
-            function.call(f"@{self._products(vectors)}", "void", [left, right, sums, tiles, ahead])
-            return []
+            function.call(f"@{self._products(vectors)}", "void", [left, right, sums, count, ahead])
 
-        function.loop(0, self.points, 1, [], point)
-
-        column = function.mul(panel, self.panel)
-        self.writer.write(function, self.summed, first, count, column, filters)
+        tiles.region.over_points(function, self.problem.transforms.width, point)
+        self.writer.write(function, self.summed, tiles, function.mul(panel, self.panel), filters)
 
     def _products(self, vectors: int) -> str:
         """A function (points of tiles, of a panel, sums, register tiles, what to fetch) of one point."""

@@ -22,12 +22,14 @@ from graphc.runtime.kernels.winograd import (
     WinogradProblem,
     block_units,
     choose_run,
+    far_cycles,
     find_runs,
-    products_cycles,
+    product_cycles,
     register_shapes,
     transform_cycles,
     with_grid,
 )
+from graphc.runtime.kernels.winograd_regions import TileRange
 from graphc.runtime.kernels.winograd_tiles import DTYPE, load_points
 from graphc.runtime.kernels.winograd_transforms import transform_square
 from graphc.runtime.schedule.machine import Machine
@@ -56,7 +58,8 @@ def plan_scattered(problem: WinogradProblem, machine: Machine, threads: int) -> 
         block = min(p.images, block_units(p, machine, unit, vectors * lanes))
         blocks = math.ceil(p.images / block)
         tiles = math.ceil(block * unit / height)
-        cycles = products_cycles(p, machine, (height, tiles * blocks), vectors, blocks) + around
+        cycles = transforms.points * product_cycles(machine, (height, tiles * blocks), p.filters, vectors, p.channels)
+        cycles += far_cycles(p, machine, blocks) + around
         if best is None or cycles < best.cycles:
             best = WinogradPlan(transforms, height, vectors, lanes, unit, block, (1, 1), cycles, True)
     return with_grid(best, p, machine, threads) if best is not None else None
@@ -84,9 +87,10 @@ class WindowWriter:
         self.left = function.offset(workspace, self.outputs * self.line, F32)
 
     def write(
-        self, function: Function, sums: Value, first: Operand, count: Operand, column: Operand, filters: int
+        self, function: Function, sums: Value, tiles: TileRange, column: Operand, filters: int
     ) -> None:
-        vectors, tiles = math.ceil(filters / self.lanes), self.rows * self.columns
+        first, count = tiles.first, tiles.count
+        vectors, each = math.ceil(filters / self.lanes), self.rows * self.columns
         height, last = self.problem.rows.size, filters - (vectors - 1) * self.lanes
         runs = find_runs([min(self.outputs, height - i * self.outputs) for i in range(self.rows)])
 
@@ -98,10 +102,10 @@ class WindowWriter:
                 self.finish.call(function, block, self.operands, ())
 
         def image(number: Operand, _: list[Value]) -> list[Value]:
-            top = function.mul(function.add(function.udiv(first, tiles), number), height)
+            top = function.mul(function.add(function.udiv(first, each), number), height)
 
             def tile_row(i: Operand, _: list[Value]) -> list[Value]:
-                at = function.add(function.mul(number, tiles), function.mul(i, self.columns))
+                at = function.add(function.mul(number, each), function.mul(i, self.columns))
                 source = function.offset(sums, function.mul(at, self.layout.row), F32)
 
                 def add(is_first: bool) -> None:
@@ -117,7 +121,7 @@ class WindowWriter:
             finish(self.left, max(0, min(self.overlap, height - below)), function.add(top, below))
             return []
 
-        function.loop(0, function.udiv(count, tiles), 1, [], image)
+        function.loop(0, function.udiv(count, each), 1, [], image)
 
     def _row(self, vectors: int, is_first: bool) -> str:
         """A function (sums of the first tile, finished lines, lines left to the next row) for a row of tiles."""

@@ -10,13 +10,11 @@ from graphc.runtime.emit.function import F32, Function, Module, Operand, Value, 
 from graphc.runtime.emit.vectors import load
 from graphc.runtime.kernels.arithmetic import vector_of
 from graphc.runtime.kernels.convolution import Axis
-from graphc.runtime.kernels.indexing import split_index
 from graphc.runtime.kernels.microkernel import lane_mask
 from graphc.runtime.kernels.transpose import HELPER
 from graphc.runtime.kernels.winograd import (
     LINE_BYTES,
     PointLayout,
-    WinogradProblem,
     choose_run,
     window_spans,
 )
@@ -136,16 +134,3 @@ def fetch_ahead(function: Function, base: Value, number: Operand, size: int) -> 
 def fetched_share(size: int, shares: int) -> int:
     """Bytes, in whole lines, of one of so many shares."""
     return math.ceil(size / shares / LINE_BYTES) * LINE_BYTES
-
-
-def over_tiles(
-    function: Function, problem: WinogradProblem, first: Operand, count: Operand,
-    body: Callable[[Operand, tuple[Operand, ...]], None],
-) -> None:  # fmt: skip
-    """body(place in the block, (image, tile down, tile across)) for `count` tiles from the given one on."""
-
-    def tile(number: Operand, _: list[Value]) -> list[Value]:
-        body(number, tuple(split_index(function, function.add(first, number), problem.tile_grid)))
-        return []
-
-    function.loop(0, count, 1, [], tile)

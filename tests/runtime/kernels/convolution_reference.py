@@ -73,7 +73,9 @@ def arrays(c: Convolution, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarra
 
 def check(result: np.ndarray, expected: np.ndarray, scale: np.ndarray, c: Convolution, what: str) -> None:
     error = np.max(abs(result.astype(np.float64) - expected) / (scale + 1), initial=0)
-    if c.method in ("winograd3", "winograd4"):  # forced where few channels are summed, and where most of a tile is padding
+    if c.method == "winograd" and what == "filter gradient":  # errors of all taps are alike, however few pixels each one meets
+        error = np.max(abs(result - expected)) / (scale.mean() + 1)
+    if c.method in ("fast", "winograd3", "winograd4"):  # where few channels are summed, and where most of a tile is padding
         error = np.max(abs(result - expected)) / (scale.mean() + 1) / 3
     assert error < TOLERANCE[c.dtype], (what, c, error)
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from kernel_running import guarded, machines, run_sequence
 
 from graphc import dtypes
-from graphc.runtime.emit.function import Function
+from graphc.runtime.emit.function import Function, Module
 from graphc.runtime.kernels.convolution import Convolution, forward_axis
 from graphc.runtime.kernels.convolution_kernels import (
     build_convolution,
@@ -23,7 +23,8 @@ from graphc.runtime.kernels.convolution_kernels import (
 )
 from graphc.runtime.kernels.sequence import KernelSequence
 from graphc.runtime.kernels.tile import Tile
-from graphc.runtime.kernels.winograd import result_spans, window_spans
+from graphc.runtime.kernels.winograd import WinogradProblem, result_spans, window_spans
+from graphc.runtime.kernels.winograd_regions import split_regions
 from graphc.runtime.kernels.winograd_transforms import TRANSFORMS
 from graphc.runtime.schedule.machine import Machine
 
@@ -225,6 +226,36 @@ def test_transforms_make_convolutions_and_their_gradients(outputs):
         assert np.allclose(a @ ((g @ taps) * (b @ inputs)), np.correlate(inputs, taps, "valid"))
         assert np.allclose(b.T @ ((g @ taps) * (a.T @ results)), np.convolve(results, taps))
         assert np.allclose(g.T @ ((b @ inputs) * (a.T @ results)), np.correlate(inputs, results, "valid"))
+
+
+@pytest.mark.parametrize("shape", [(9, 11, 11), (8, 7, 8), (8, 8, 9), (8, 8, 8), (20, 3, 5), (8, 1, 7), (2, 7, 7)])
+def test_regions_hold_every_tile_once(shape):
+    images, height, width = shape
+    axes = forward_axis(height, 3, 1, 1, (1, 1)), forward_axis(width, 3, 1, 1, (1, 1))
+    problem = WinogradProblem(images, *axes, 16, 16, TRANSFORMS[2])
+    regions, function = split_regions(problem), Function(Module(), "none", [])
+    places = [(r, r.place(function, tile)) for r in regions for tile in range(r.tiles)]
+    assert sorted(place for _, place in places) == list(np.ndindex(*problem.tile_grid))
+    for region, (_, i, j) in places:
+        lacks = [2 * (tile + 1) > size for tile, size in ((i, height), (j, width))]
+        assert all(points == 4 or lack for points, lack in zip(region.points, lacks))
+    assert regions[0].points == (4, 4) and (len(regions) == 1) == (images < 8 or all(n % 2 == 0 or n == 1 for n in shape[1:]))
+
+
+def test_borders_of_small_odd_images_are_taken_apart():
+    c = Convolution(32, 5, 5, 64, 3, 3, 64)
+    assert "borders apart" in schedule(build_convolution, c) and "2x2" in schedule(build_convolution_filter_gradient, c)
+    assert "borders apart" not in schedule(build_convolution, c, images=4, method="winograd")
+    for kind in TILED:
+        results = [KINDS[kind](replace(c, images=9, method="winograd"), 1, MACHINES[0], threads) for threads in (1, 3)]
+        assert np.array_equal(*results)
+
+
+def test_gradients_of_taps_that_meet_padding_alone_are_zero():
+    c = Convolution(16, 1, 40, 32, 3, 3, 32, padding=(1, 1, 1, 1), method="winograd")
+    assert "winograd" not in schedule(build_convolution_filter_gradient, c)
+    result = KINDS["filter"](c, 2, MACHINES[0], 2)
+    assert not result[0].any() and not result[2].any() and result[1].any()
 
 
 def test_spans_cover_what_lies_inside():
