@@ -16,6 +16,7 @@ from graphc.passes.lower_precision import LowerPrecision
 from graphc.passes.manager import run_passes
 from graphc.passes.order_contractions import OrderContractions
 from graphc.passes.place_results import PlaceResults
+from graphc.passes.split_contractions import SplitContractions
 from graphc.passes.split_reductions import SplitReductions
 from graphc.passes.stabilise import Stabilise
 from graphc.program import Program
@@ -28,6 +29,7 @@ PASSES: tuple[Pass, ...] = (
     FoldConstants(),
     Canonicalize(),
     ChooseLayout(),
+    SplitContractions(),
     SplitReductions(),
     FoldConstants(),
     EliminateCommonSubexpressions(),
