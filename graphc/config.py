@@ -61,10 +61,18 @@ class OptimizerOptions(Options):
     DEFAULTS: ClassVar[dict[str, Any]] = {"global_jit_level": 0, "opt_level": 0}
 
 
-class GraphOptions(Options):
-    """Options of graphs: kept, without effect."""
+class RewriterConfig(Options):
+    """Options of rewriting graphs. `auto_mixed_precision` ON rounds the operands of float32 matrix products to bfloat16 and
+    keeps their sums in float32; the others are kept, without effect."""
 
-    NESTED: ClassVar[dict[str, type[Options]]] = {"optimizer_options": OptimizerOptions, "rewrite_options": Options}
+    DEFAULT, ON, OFF, AGGRESSIVE = 0, 1, 2, 3
+    DEFAULTS: ClassVar[dict[str, Any]] = {"auto_mixed_precision": 0}
+
+
+class GraphOptions(Options):
+    """Options of graphs: those of rewriting have an effect."""
+
+    NESTED: ClassVar[dict[str, type[Options]]] = {"optimizer_options": OptimizerOptions, "rewrite_options": RewriterConfig}
 
 
 class ConfigProto(Options):
@@ -78,6 +86,12 @@ class ConfigProto(Options):
 
     def __init__(self, **values: Any):
         super().__init__(**{"device_count": {}, **values})
+
+    @property
+    def matmul_precision(self) -> str:
+        """"bf16" where matrix products were asked for in mixed precision, "" where they were forbidden, "default" otherwise."""
+        choice = self.graph_options.rewrite_options.auto_mixed_precision
+        return {RewriterConfig.ON: "bf16", RewriterConfig.AGGRESSIVE: "bf16", RewriterConfig.OFF: ""}.get(choice, "default")
 
 
 class RunOptions(Options):

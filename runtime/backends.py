@@ -75,14 +75,19 @@ class InterpretedProgram:
         return fetched
 
 
-def choose_backend(threads: int = 0) -> Backend:
+def choose_backend(threads: int = 0, matmul_precision: str = "default") -> Backend:
     """The backend of the environment variable GRAPHC_BACKEND, computing with that many threads (0: as many as there are
-    cores to use). Raises ValueError for an unknown name."""
+    cores to use), and matrix products in that precision: "", "bf16", or "default" for what GRAPHC_MATMUL_PRECISION says.
+
+    Raises ValueError for an unknown name.
+    """
     name = os.environ.get("GRAPHC_BACKEND", "native")
     from graphc.runtime.native_backend import InterpreterBackend, NativeBackend  # late: the tables of types come first
 
     if name == "interpreter":
         return InterpreterBackend()
     if name == "native":
-        return NativeBackend(threads or None)
+        if matmul_precision == "default":
+            matmul_precision = os.environ.get("GRAPHC_MATMUL_PRECISION", "")
+        return NativeBackend(threads or None, matmul_precision)
     raise ValueError(f"GRAPHC_BACKEND={name!r}: there are native and interpreter")

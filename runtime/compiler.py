@@ -102,9 +102,9 @@ def compile_program(
     return NativeProgram(record, executable, constants, recompile, clock.seconds, compilation)
 
 
-def compile_again(program: Program, machine: Machine, threads: int) -> Compilation:
+def compile_again(program: Program, machine: Machine, threads: int, context: Context) -> Compilation:
     """What `compile_program` made on the way, but for the machine code."""
-    return _compile(program, machine, threads, Context(verify=False))
+    return _compile(program, machine, threads, context)
 
 
 def _compile(

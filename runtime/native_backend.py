@@ -34,11 +34,15 @@ if TYPE_CHECKING:
 
 
 class NativeBackend:
-    """Compiles programs for the host, or the machine that GRAPHC_MACHINE names, to run on a number of threads."""
+    """Compiles programs for the host, or the machine that GRAPHC_MACHINE names, to run on a number of threads.
+
+    `matmul_precision` "bf16" rounds the operands of float32 matrix products.
+    """
 
     name = "native"
 
-    def __init__(self, threads: int | None = None):
+    def __init__(self, threads: int | None = None, matmul_precision: str = ""):
+        self.matmul_precision = matmul_precision
         if start_own_routines(CORE_SOURCES | call_path_sources()):
             with sharing_the_interpreter():
                 import graphc.runtime.compiler  # noqa: F401 - while those compile: where they were not on disk, little is
@@ -62,15 +66,17 @@ class NativeBackend:
         special = specialise_program(program, shapes, known)
         specialised = time.perf_counter()
         seconds = {"specialise": specialised - start}
-        key = program_key(special, self.machine, self.threads)
+        key = program_key(special, self.machine, self.threads, self.matmul_precision)
         found = self._find(key, special)
         seconds["find"] = time.perf_counter() - specialised
         if found is not None:
             found.seconds.update(seconds)
             return found
+        from graphc.passes.base import Context
         from graphc.runtime.compiler import compile_program
 
-        native = compile_program(special, self.machine, self.threads, seconds=seconds)
+        context = Context(matmul_precision=self.matmul_precision)
+        native = compile_program(special, self.machine, self.threads, context, seconds)
         native.forget_compilation()
         if key is not None:
             store_program(key, native.record, native.constants)
@@ -84,12 +90,13 @@ class NativeBackend:
         kernels = load_known_kernels(record.kernels, self.machine)
         if kernels is None:
             return None
-        machine, threads = self.machine, self.threads
+        machine, threads, precision = self.machine, self.threads, self.matmul_precision
 
         def recompile() -> Compilation:
+            from graphc.passes.base import Context
             from graphc.runtime.compiler import compile_again
 
-            return compile_again(special, machine, threads)
+            return compile_again(special, machine, threads, Context(verify=False, matmul_precision=precision))
 
         status = record.status_slot if record.status_slot >= 0 else None
         executable = Executable(record.steps, kernels, record.slot_count, status, self.pool)
@@ -104,7 +111,8 @@ class NativeBackend:
         from graphc.runtime.dump import record_compilation, start_dump
 
         dumper = start_dump(program)
-        context = Context(dump=None if dumper is None else dumper.add_program)
+        dump = None if dumper is None else dumper.add_program
+        context = Context(dump=dump, matmul_precision=self.matmul_precision)
         special = specialise_program(program, shapes, known)
         if dumper is not None:
             dumper.add_program("specialise", special)

@@ -26,7 +26,7 @@ _WITHOUT_EFFECT = frozenset(
 """Settings that change no code, or that the key has by other ways. Any other one may change code."""
 
 
-def program_key(program: Program, machine: Machine, threads: int) -> str | None:
+def program_key(program: Program, machine: Machine, threads: int, matmul_precision: str = "") -> str | None:
     """What a compiled program is kept under; None for a program that its text does not describe.
 
     The user's lines are no part of it: what shows them asks the program itself.
@@ -40,7 +40,7 @@ def program_key(program: Program, machine: Machine, threads: int) -> str | None:
     settings = sorted(name for name in os.environ if name.startswith("GRAPHC_") and name not in _WITHOUT_EFFECT)
     options = [f"{name}={os.environ[name]}" for name in settings]
     versions = [package_stamp(), llvm_stamp(), np.__version__, str(sys.version_info[:2])]
-    parts = ["program", *versions, repr(machine), str(threads), *options, *[item.digest for item in literals.values()], text]
+    parts = ["program", *versions, repr(machine), str(threads), matmul_precision, *options, *[item.digest for item in literals.values()], text]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 

@@ -59,7 +59,9 @@ class Session:
         self.config = config
         self.variables = VariableStore()
         self._graph = graph if graph is not None else get_default_graph()
-        self._backend: Backend = choose_backend(getattr(config, "intra_op_parallelism_threads", 0))
+        self._backend: Backend = choose_backend(
+            getattr(config, "intra_op_parallelism_threads", 0), getattr(config, "matmul_precision", "default")
+        )
         self._closed = False
         self._entered: list[ExitStack] = []
         self._plans: BoundedCache[FetchPlan] = BoundedCache(PLANS_KEPT)
