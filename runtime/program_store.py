@@ -40,7 +40,8 @@ def program_key(program: Program, machine: Machine, threads: int, matmul_precisi
     settings = sorted(name for name in os.environ if name.startswith("GRAPHC_") and name not in _WITHOUT_EFFECT)
     options = [f"{name}={os.environ[name]}" for name in settings]
     versions = [package_stamp(), llvm_stamp(), np.__version__, str(sys.version_info[:2])]
-    parts = ["program", *versions, repr(machine), str(threads), matmul_precision, *options, *[item.digest for item in literals.values()], text]
+    digests = [item.digest for item in literals.values()]
+    parts = ["program", *versions, repr(machine), str(threads), matmul_precision, *options, *digests, text]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
