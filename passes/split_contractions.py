@@ -32,14 +32,17 @@ class SplitContractions:
         return transform_operations(program, self._split)
 
     def _split(self, operation: Operation, inputs: tuple[Tensor, ...]) -> Sequence[Tensor] | None:
-        dtype = operation.output.dtype
-        if operation.definition.name != "dot_general" or not dtype.is_floating or dtype.compute != dtype:
+        if operation.definition.name != "dot_general":
             return None
+        dtype = operation.output.dtype
+        if not dtype.is_floating or dtype.compute != dtype:
+            return None
+        tiles = _count_tiles(operation, inputs)
         axes = [side[0] for side in operation.attributes["contract"] if side]
-        if len(axes) != 2:
+        if len(axes) != 2 or tiles == 0:
             return None
         depth = inputs[0].type.sizes[axes[0]]
-        wanted = math.ceil(self.fewest / _count_tiles(operation, inputs))
+        wanted = math.ceil(self.fewest / tiles)
         parts = next((p for p in PARTS if p <= wanted and depth % p == 0 and depth // p >= self.shortest), 1)
         if parts == 1:
             return None
