@@ -55,7 +55,7 @@ def evaluate_in_run(operation: Operation, arrays: Sequence[np.ndarray]) -> list[
         problem = error.message
     except ValueError as error:
         problem = str(error)
-    text = format_error(f"{operation.type}: {problem}", operation.data_inputs, operation.location)
+    text = format_error(f"{operation.definition.name}: {problem}", operation.data_inputs, operation.location)
     raise InvalidArgumentError(operation, operation, text)
 
 

@@ -230,7 +230,7 @@ class _Reach:
 
 
 def _looks_up_rows(operation: Operation) -> bool:
-    return operation.type == "gather" and operation.attributes["axis"] == 0
+    return operation.definition.name == "gather" and operation.attributes["axis"] == 0
 
 
 def _carries_gradient(tensor: Tensor) -> bool:

@@ -22,6 +22,7 @@ from .location import SourceLocation, find_location
 from .operators import OPERATORS as OPERATORS
 from .operators import Operand
 from .shapes import Shape, TensorShape, format_shape, is_known, merge_shapes
+from .tensorflow_names import TENSORFLOW_NAMES
 
 if TYPE_CHECKING:
     from .graph import Graph
@@ -215,7 +216,8 @@ class Operation:
 
     @property
     def type(self) -> str:
-        return self.definition.name
+        """What TensorFlow calls an operation of this definition, where it has one; else the definition's name."""
+        return TENSORFLOW_NAMES.get(self.definition.name, self.definition.name)
 
     @property
     def location(self) -> SourceLocation | None:

@@ -68,7 +68,8 @@ class _Verifier:
                 self._fail(f"{operation.name} lacks the attribute {name}", operation)
         for name, value in given.items():
             if name not in declared:
-                self._fail(f"{operation.name} has an attribute {name} that {operation.type} does not declare", operation)
+                problem = f"{operation.name} has an attribute {name} that {operation.definition.name} does not declare"
+                self._fail(problem, operation)
             if not _is_of_kind(value, declared[name]):
                 self._fail(f"{operation.name}: attribute {name} is {value!r}, not of kind {declared[name].__name__}", operation)
 

@@ -120,7 +120,8 @@ def to_networkx(subject: Graph | Program) -> Any:
     for operation in operations:
         names[operation] = _unique(graph, operation.name)
         graph.add_node(
-            names[operation], type=operation.type, kind=node_kind(operation), outputs=[str(t.type) for t in operation.outputs],
+            names[operation], type=operation.definition.name, kind=node_kind(operation),
+            outputs=[str(t.type) for t in operation.outputs],
             attributes=dict(operation.attributes), location=_location(operation),
         )  # fmt: skip
     for operation in operations:

@@ -116,7 +116,7 @@ def draw_fetches(fetches: Iterable[Tensor | Operation], title: str | None = None
 
 def draw_program(program: Program, title: str | None = None) -> Drawing:
     """A program: parameters, operations, results and new values of variables."""
-    fused = sum(operation.type == "fused" for operation in program.operations)
+    fused = sum(operation.definition.name == "fused" for operation in program.operations)
     summary = f"program {program.name}: {len(program.operations)} operations" + (f", {fused} of them fused" if fused else "")
     builder = _Builder(title or summary)
     builder.add_parameters(program.parameters)
@@ -152,7 +152,7 @@ class _Builder:
 
     def add_declared(self, operations: Sequence[Operation], with_initialization: bool = True) -> None:
         """Operations of a graph; without initialisation no groups that only initialise variables."""
-        variables = {operation.name: operation for operation in operations if operation.type == "variable"}
+        variables = {operation.name: operation for operation in operations if operation.definition.name == "variable"}
         owners = {operation: _find_owner(operation, variables) for operation in operations}
         if not with_initialization:
             operations = [op for op in operations if not _only_initializes(op, owners)]
@@ -172,7 +172,7 @@ class _Builder:
         node.count += 1
 
     def add_operation(self, operation: Operation, scope: PATH | None = None) -> None:
-        if operation.type == "fused" and isinstance(operation.attributes.get("body"), Program):
+        if operation.definition.name == "fused" and isinstance(operation.attributes.get("body"), Program):
             self._add_fused(operation, scope)
             return
         value = _scalar_text(operation)
@@ -183,7 +183,7 @@ class _Builder:
         node = self._add_node(leaf, node_kind(operation), tuple(path) if scope is None else scope)
         node.label, node.detail = _label_operation(operation, leaf)
         node.tooltip = describe_operation(operation)
-        node.gradient = any(_GRADIENT_SCOPE.match(part) for part in (*path, leaf)) or operation.type == "gradient"
+        node.gradient = any(_GRADIENT_SCOPE.match(part) for part in (*path, leaf)) or operation.definition.name == "gradient"
         self.node_of[operation] = node
         self.producer.update((tensor, node) for tensor in operation.outputs)
 
@@ -252,9 +252,9 @@ class _Builder:
             for index, tensor in enumerate(operation.inputs):
                 if index == 0 and target.kind == "write":
                     self._name_written(target, tensor)
-                elif target.kind == "variable" and tensor.operation.type == "run_key":
+                elif target.kind == "variable" and tensor.operation.definition.name == "run_key":
                     pass  # a random initial value
-                elif operation.type == "gradient" and not _flows_into_gradient(operation, index):
+                elif operation.definition.name == "gradient" and not _flows_into_gradient(operation, index):
                     pass  # the box says itself by what it derives
                 elif tensor in self.producer:
                     self._add_edge(self.producer[tensor], target, tensor)
@@ -264,7 +264,7 @@ class _Builder:
 
     def _drop_unused_run_keys(self) -> None:
         used = {key for source, target, _ in self.edges for key in (source, target)}
-        unused = {node.key for op, node in self.node_of.items() if op.type == "run_key" and node.key not in used}
+        unused = {node.key for op, node in self.node_of.items() if op.definition.name == "run_key" and node.key not in used}
         self.drawing.nodes = [node for node in self.drawing.nodes if node.key not in unused]
 
     def _name_written(self, node: Node, variable: Tensor) -> None:
@@ -277,7 +277,7 @@ class _Builder:
             return
         shown = [self.inline.get(tensor, "·") for tensor in operation.inputs]
         if len(shown) <= 4:
-            node.label = f"{operation.type}({', '.join(shown)})"
+            node.label = f"{operation.definition.name}({', '.join(shown)})"
 
     def _add_edge(self, source: Node, target: Node, tensor: Tensor | None) -> None:
         if source is target:
@@ -299,9 +299,9 @@ class _Builder:
 
 def _find_owner(operation: Operation, variables: Mapping[str, Operation]) -> Operation | None:
     """The variable in whose box an operation is shown: reads of it, and what lies in the scope of its name."""
-    if operation.type == "read_variable" and operation.inputs[0].operation.name in variables:
+    if operation.definition.name == "read_variable" and operation.inputs[0].operation.name in variables:
         return operation.inputs[0].operation
-    if operation.type == "variable":
+    if operation.definition.name == "variable":
         return None
     name = operation.name
     while "/" in name:
@@ -314,7 +314,7 @@ def _find_owner(operation: Operation, variables: Mapping[str, Operation]) -> Ope
 def _only_initializes(operation: Operation, owners: Mapping[Operation, Operation | None]) -> bool:
     """Whether an operation does nothing but wait for initial values of variables."""
     waits = operation.control_inputs
-    return operation.type == "no_op" and bool(waits) and all(owners.get(other) is not None for other in waits)
+    return operation.definition.name == "no_op" and bool(waits) and all(owners.get(other) is not None for other in waits)
 
 
 def _lift_slots(drawing: Drawing) -> None:
@@ -343,7 +343,7 @@ def _add_scopes(drawing: Drawing) -> None:
 def node_kind(operation: Operation) -> str:
     """What colour and form a box has."""
     kind = operation.definition.kind
-    name = operation.type
+    name = operation.definition.name
     if name in ("placeholder", "placeholder_with_default"):
         return "placeholder"
     if name in ("variable", "constant", "gradient"):
@@ -355,14 +355,14 @@ def node_kind(operation: Operation) -> str:
 
 def _label_operation(operation: Operation, name: str) -> tuple[str, str]:
     """The two lines of a box: what it does above what it is called; for what holds values the other way round."""
-    if operation.type == "constant":
+    if operation.definition.name == "constant":
         array = operation.attributes["value"].array
         return (f"[{summarize_first(array, 3)}]" if array.ndim == 1 and array.size <= 4 else str(operation.output.type)), name
     if node_kind(operation) in ("variable", "placeholder"):
         return name, str(operation.output.type)
-    if operation.type == "gradient":
+    if operation.definition.name == "gradient":
         return "gradient", _describe_gradient(operation)
-    return operation.type, "" if name.lower() == operation.type.lower() else name
+    return operation.definition.name, "" if name.lower() == operation.definition.name.lower() else name
 
 
 def _flows_into_gradient(operation: Operation, index: int) -> bool:
@@ -382,7 +382,7 @@ def _describe_gradient(operation: Operation) -> str:
 
 def _scalar_text(operation: Operation) -> str | None:
     """A constant of one element as text, which needs no box of its own."""
-    if operation.type != "constant":
+    if operation.definition.name != "constant":
         return None
     array = operation.attributes["value"].array
     if array.size != 1:
@@ -394,7 +394,7 @@ def _scalar_text(operation: Operation) -> str | None:
 def describe_operation(operation: Operation) -> str:
     """The whole name, types, attributes and the user's lines, for a tooltip."""
     types = ", ".join(str(t.type) for t in operation.outputs)
-    lines = [f"{operation.name} = {operation.type}({', '.join(t.name for t in operation.inputs[:6])}) : {types}"]
+    lines = [f"{operation.name} = {operation.definition.name}({', '.join(t.name for t in operation.inputs[:6])}) : {types}"]
     for name, value in operation.attributes.items():
         if not isinstance(value, Program):
             lines.append(f"{name} = {shorten(repr(value), 80)}")

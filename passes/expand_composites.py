@@ -52,7 +52,7 @@ def _expand_all(operations: Iterable[Operation], rebuild: Rebuild) -> None:
         outputs = [rebuild.mapping.get(t, t) for t in results]
         for declared, found in zip(operation.outputs, outputs, strict=True):
             if declared.type != found.type:
-                raise TypeError(f"{operation.type} declares {declared.type} and is built to give {found.type}")
+                raise TypeError(f"{operation.definition.name} declares {declared.type} and is built to give {found.type}")
         rebuild.replace(operation, outputs)
 
 

@@ -152,7 +152,7 @@ class _Specialisation:
         except (ShapeError, DTypeError) as error:
             raise InvalidArgumentError(operation, operation, str(error)) from None
         except ValueError as error:
-            problem = format_error(f"{operation.type}: {error}", data, operation.location)
+            problem = format_error(f"{operation.definition.name}: {error}", data, operation.location)
             raise InvalidArgumentError(operation, operation, problem) from None
 
 

@@ -153,7 +153,7 @@ def describe_origin(operation: Operation, step: LoweredStep) -> str:
     for part in inner:
         where = f"    {part.location}:  {part.location.source}" if part.location is not None else ""
         types = ", ".join(str(t.type) for t in part.outputs)
-        lines.append(f"  {names.get(part, '')}{part.name} = {part.type} : {types}{where}")
+        lines.append(f"  {names.get(part, '')}{part.name} = {part.definition.name} : {types}{where}")
     return "\n".join(lines)
 
 
@@ -227,7 +227,7 @@ def prune(fetches: Any) -> Program:
             seen.add(operation)
             pending += [t.operation for t in operation.inputs]
             pending += operation.control_inputs
-    feeds = [operation.output for operation in seen if operation.type == "placeholder"]
+    feeds = [operation.output for operation in seen if operation.definition.name == "placeholder"]
     return build_program(tensors, targets, sorted(feeds, key=lambda t: t.operation.position))
 
 

@@ -96,7 +96,7 @@ class _Cutter:
         self.parameters = {p.tensor: p for p in program.parameters}
         self.order = {operation: index for index, operation in enumerate(program.operations)}
         consumed = {t for operation in program.operations for t in operation.inputs} | set(program.results)
-        self.trailing = [op for op in host if not any(t in consumed for t in op.outputs) and op.type not in _CHECKS]
+        self.trailing = [op for op in host if not any(t in consumed for t in op.outputs) and op.definition.name not in _CHECKS]
         self.barriers = [op for op in host if op not in set(self.trailing)]
 
     def cut(self) -> tuple[Segment, ...]:
@@ -145,11 +145,11 @@ class _Cutter:
     def _complete(self, operations: set[Operation]) -> list[Operation]:
         """In order, with what the gradients among them go back through."""
         complete = set(operations)
-        pending = [operation for operation in operations if operation.type == "gradient"]
+        pending = [operation for operation in operations if operation.definition.name == "gradient"]
         while pending:
             gradient = pending.pop()
             between = self._find_between(gradient) - complete
-            pending += [operation for operation in between if operation.type == "gradient"]
+            pending += [operation for operation in between if operation.definition.name == "gradient"]
             complete |= between
         return sorted(complete, key=self.order.__getitem__)
 

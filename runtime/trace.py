@@ -63,7 +63,7 @@ def _details(step: StepTime, peaks: Peaks | None) -> dict[str, Any]:
     details: dict[str, Any] = {
         "step": step.number,
         "operation": step.operation.name,
-        "type": step.operation.type,
+        "type": step.operation.definition.name,
         "line": step.line,
         "kernel": step.family,
         "best_us": step.best,

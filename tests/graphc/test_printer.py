@@ -207,7 +207,7 @@ def test_fused_operations_show_their_body_in_place():
     )
     (fused,) = check_round_trip(program).operations
     assert fused.locations == program.operations[0].locations
-    assert [o.type for o in fused.attributes["body"].operations] == ["add"]
+    assert [o.definition.name for o in fused.attributes["body"].operations] == ["add"]
 
 
 def test_other_nested_programs_have_parameters_of_their_own():

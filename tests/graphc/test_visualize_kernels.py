@@ -24,7 +24,7 @@ def fuse(inputs, build, name):
     with tf.Graph().as_default() as inner, tf.name_scope(name.partition("/")[0]):
         places = [apply(PLACEHOLDER, [], "a", dtype=tf.float32, shape=t.type.sizes) for t in inputs]
         results = build(*places)
-        operations = tuple(op for op in inner.get_operations() if op.type != "placeholder")
+        operations = tuple(op for op in inner.get_operations() if op.definition.name != "placeholder")
     body = Program("body", tuple(Parameter(t, FEED, str(i)) for i, t in enumerate(places)), operations, tuple(results))
     found = apply(FUSED, inputs, name, body=body, region="loops")
     return found if isinstance(found, tuple) else (found,)

@@ -15,6 +15,6 @@ def test_nothing_is_left_without_use(make, seed):
     program = optimise(specialise(make(seed).program, {}), Context(frozenset(), verify=True))
     assert EliminateDeadCode().run(program, None) is program
     for operation in program.operations:
-        if operation.type == "fused":
+        if operation.definition.name == "fused":
             body = operation.attributes["body"]
             assert EliminateDeadCode().run(body, None) is body

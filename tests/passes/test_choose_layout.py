@@ -35,8 +35,8 @@ def bindings():
 def count_transposes(program, disabled=frozenset()):
     native = compile_native(program, context=Context(disabled=disabled))
     operations = native.compilation.plan.program.operations
-    bodies = [op.attributes["body"].operations if op.type == "fused" else (op,) for op in operations]
-    return sum(op.type == "transpose" for body in bodies for op in body)
+    bodies = [op.attributes["body"].operations if op.definition.name == "fused" else (op,) for op in operations]
+    return sum(op.definition.name == "transpose" for body in bodies for op in body)
 
 
 def test_only_the_outermost_transposes_are_left():

@@ -33,7 +33,7 @@ OUTER = OpDef(
 
 def test_composites_inside_composites_are_opened_under_their_names():
     program = opened(OUTER)
-    assert [(o.type, o.name) for o in program.operations] == [
+    assert [(o.definition.name, o.name) for o in program.operations] == [
         ("add", "outer/Add"), ("neg", "outer/middle/Neg"), ("tanh", "outer/Tanh"), ("neg", "after/Neg"),
     ]  # fmt: skip
 
@@ -46,7 +46,7 @@ def test_operands_may_be_results():
 def test_several_results():
     both = OpDef("both", infer=lambda types: types * 2, composite=lambda o: (o.inputs[0], negative(o.inputs[0])))
     program = opened(both, 2)
-    assert [t.operation.type for t in program.fetches] == ["placeholder", "neg", "neg"]
+    assert [t.operation.definition.name for t in program.fetches] == ["placeholder", "neg", "neg"]
 
 
 def test_a_result_of_another_type_is_an_error():

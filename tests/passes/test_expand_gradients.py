@@ -58,7 +58,7 @@ def test_uses_add_up_one_after_the_other():
     program = expand(gradients(total, x))
     (value,), _ = interpret(program, {})
     np.testing.assert_array_equal(value, [15, 15])
-    sums = [op for op in program.operations if op.type == "add" and op.name.startswith("gradients/")]
+    sums = [op for op in program.operations if op.definition.name == "add" and op.name.startswith("gradients/")]
     assert len(sums) == 4
     for before, after in zip(sums, sums[1:]):
         assert after.inputs[0] is before.output

@@ -20,7 +20,7 @@ def folded(build, **options) -> list[str]:
         fetches = fetches if isinstance(fetches, (list, tuple)) else [fetches]
         program = build_program(fetches, (), [])
     program = ExpandComposites().run(program, Context())
-    return [t.operation.type for t in FoldConstants(**options).run(program, Context()).fetches]
+    return [t.operation.definition.name for t in FoldConstants(**options).run(program, Context()).fetches]
 
 
 def test_large_values_are_not_made():

@@ -19,8 +19,8 @@ def product(dtype=tf.float32):
 
 
 def precisions(program):
-    bodies = [op.attributes["body"].operations if op.type == "fused" else [op] for op in program.operations]
-    return [op.attributes["precision"] for body in bodies for op in body if op.type == "dot_general"]
+    bodies = [op.attributes["body"].operations if op.definition.name == "fused" else [op] for op in program.operations]
+    return [op.attributes["precision"] for body in bodies for op in body if op.definition.name == "dot_general"]
 
 
 def test_only_where_asked_for():

@@ -32,7 +32,7 @@ def check(example: Example) -> None:
     context = Context(verify=True)
     for item in PASSES:
         program = run_pass(item, program, context)
-        if not any(operation.type == "gradient" for operation in program.operations):
+        if not any(operation.definition.name == "gradient" for operation in program.operations):
             assert_expected(example, results_of(program, example), item.name)
     check_round_trip(program)
 

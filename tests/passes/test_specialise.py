@@ -61,7 +61,7 @@ def test_shapes_sizes_and_ranks_become_constants():
     x = placeholder(float32, [None, None], name="x")
     fetches = [shape_ops.shape(x), shape_ops.size(x), shape_ops.rank(x)]
     program = specialised(fetches, [x], {"x:0": floats(4, 3)})
-    assert [op.type for op in program.operations] == ["constant"] * 3
+    assert [op.definition.name for op in program.operations] == ["constant"] * 3
     assert [a.tolist() for a in interpret(program, {"x:0": np.zeros((4, 3))})[0]] == [[4, 3], 12, 2]
 
 
@@ -79,7 +79,7 @@ def test_types_of_variables_and_what_is_assumed_of_feeds():
     variable = apply(VARIABLE, [], "w", dtype=float32, shape=None, key="w")
     program = specialised(elementwise.add(x, apply(READ, [variable])), [x], {"x:0": floats(3), "w": floats(2, 1)})
     assert program.fetches[0].type == floats(2, 3)
-    kinds = {p.key: (p.kind, p.tensor.operation.type) for p in program.parameters}
+    kinds = {p.key: (p.kind, p.tensor.operation.definition.name) for p in program.parameters}
     assert kinds == {"x:0": ("feed", "placeholder"), "w": ("variable", "variable")}
 
 

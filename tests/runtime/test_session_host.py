@@ -20,7 +20,7 @@ def graph():
 def describe(program):
     """What runs where, in order."""
     return [
-        [op.type for op in (segment.operations if isinstance(segment, HostSegment) else segment.program.operations)]
+        [op.definition.name for op in (segment.operations if isinstance(segment, HostSegment) else segment.program.operations)]
         for segment in cut_program(program)
     ]
 
@@ -150,7 +150,7 @@ def test_only_what_the_host_needs_runs_before_it():
     y.set_shape([])
     program = build_program([y * body], (), [x])
     native = [segment for segment in cut_program(program) if isinstance(segment, NativeSegment)]
-    assert [op.type for op in native[0].program.operations] == ["constant", "mul"]
+    assert [op.definition.name for op in native[0].program.operations] == ["constant", "mul"]
     assert len(native[1].program.operations) == 6
     assert tf.Session().run(y * body, {x: 2.0}) == 4 * 25
 

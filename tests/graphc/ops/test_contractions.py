@@ -139,7 +139,7 @@ def test_gradients_of_a_product_are_two_products_without_transposes(transposes, 
     found = gradients(tf.matmul(a, b, transpose_a=turn_a, transpose_b=turn_b), [a, b])
     program = specialise(build_program(found, feeds=[a, b]), {})
     opened = ExpandComposites().run(ExpandGradients().run(program, Context()), Context())
-    kinds = [operation.type for operation in opened.operations]
+    kinds = [operation.definition.name for operation in opened.operations]
     assert kinds.count("dot_general") <= 3 and "transpose" not in kinds
 
 

@@ -138,7 +138,7 @@ def test_the_gradient_of_dropout_has_the_same_places():
 
 def test_dropout_of_nothing():
     x = tf.placeholder(tf.float32, [3])
-    assert tf.nn.dropout(x, 1.0).op.type == "identity"
+    assert tf.nn.dropout(x, 1.0).op.definition.name == "identity"
 
 
 def test_what_dropout_refuses():

@@ -30,7 +30,7 @@ def test_case_builds_what_it_says(item: Case):
     names = set()
     for known in ["shapes"] if item.known_shapes else ["shapes", "rank"] if item.known_rank else ["shapes", "nothing"]:
         program = Sample(item, item.samples[0]).declare(known).program
-        names |= {operation.type for operation in program.operations}
+        names |= {operation.definition.name for operation in program.operations}
     assert item.name in names
 
 

@@ -92,7 +92,7 @@ def test_the_key_of_the_run_stands_outside_scopes_and_control_dependencies(graph
     key = graph.get_operation_by_name("run_key")
     assert not key.control_inputs
     tf.random_uniform([])
-    assert sum(operation.type == "run_key" for operation in graph.get_operations()) == 1
+    assert sum(operation.definition.name == "run_key" for operation in graph.get_operations()) == 1
 
 
 # -- distributions

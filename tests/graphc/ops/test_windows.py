@@ -21,13 +21,13 @@ IMAGE, FILTER = (2, 7, 8, 3), (3, 3, 3, 4)
 
 def test_a_known_image_makes_the_primitive_and_an_unknown_one_waits():
     known = tf.nn.conv2d(tf.placeholder(tf.float32, IMAGE), floats(FILTER), [1, 2, 2, 1], "SAME")
-    assert known.op.type == "conv2d" and known.op.name == "Conv2D"
+    assert known.op.definition.name == "conv2d" and known.op.name == "Conv2D"
     assert known.op.attributes["padding"] == ((1, 1), (0, 1))
     rows_unknown = tf.nn.conv2d(tf.placeholder(tf.float32, [None, None, 8, 3]), floats(FILTER), 1, "SAME")
-    assert rows_unknown.op.type == "windowed_conv2d"
+    assert rows_unknown.op.definition.name == "windowed_conv2d"
     assert rows_unknown.get_shape().as_list() == [None, None, 8, 4]
     batch_unknown = tf.nn.conv2d(tf.placeholder(tf.float32, [None, *IMAGE[1:]]), floats(FILTER), 1, "VALID")
-    assert batch_unknown.op.type == "conv2d" and batch_unknown.get_shape().as_list() == [None, 5, 6, 4]
+    assert batch_unknown.op.definition.name == "conv2d" and batch_unknown.get_shape().as_list() == [None, 5, 6, 4]
 
 
 def test_both_names_of_the_filter():
