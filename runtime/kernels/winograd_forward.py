@@ -42,7 +42,7 @@ def _candidates(problem: WinogradProblem, machine: Machine) -> Iterator[Winograd
     around += transform_cycles(machine, transforms.results, p.tiles, p.filters)
     around += transform_cycles(machine, transforms.taps, p.channels, p.filters) + STEP_CYCLES
     lanes = machine.lanes(DTYPE.bits)
-    for regions in {one_region(problem), split_regions(problem)}:
+    for regions in dict.fromkeys((one_region(problem), split_regions(problem))):
         for height, vectors in sorted(register_shapes(problem, machine, p.tiles)):
             block = min(math.ceil(p.tiles / height), block_units(p, machine, height, vectors * lanes))
             cycles, blocks = around, 0
