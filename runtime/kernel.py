@@ -17,8 +17,8 @@ class Kernel:
     inputs, the outputs, a workspace where `workspace` is not zero, and the status cells where `checks` is not empty.
     Calling it for every chunk number below `chunks`, in any order and on any threads, does the whole work.
 
-    `flops` are the products and sums of contractions and convolutions, as the direct sum has them where another way takes fewer,
-    so that their rate may exceed the machine's peak; `operations` all other floating-point operations, as
+    `flops` are the products and sums of contractions and convolutions, those of the direct sum where another way takes
+    fewer, so that their rate may exceed the machine's peak; `operations` all other floating-point operations, as
     graphc.scalars counts them.
     """
 
