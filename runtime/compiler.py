@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -29,7 +29,8 @@ from graphc.passes.plan_memory import (
 from graphc.program import FEED, RUN, VARIABLE, Program
 from graphc.runtime.compiled_record import SHARED_FROM, Binding, CompiledRecord, Constant
 from graphc.runtime.executor import Executable, Operand, Step
-from graphc.runtime.jit.engine import load_kernels
+from graphc.runtime.jit.engine import load_kernels, start_compiling
+from graphc.runtime.jit.workers import sharing_the_interpreter
 from graphc.runtime.kernel import Kernel
 from graphc.runtime.lower.lowered import Argument, Immediate, LoweredStep, Prepared, Temporary
 from graphc.runtime.lower.operation import lower_operation
@@ -84,7 +85,12 @@ def compile_program(
     program: Program, machine: Machine, threads: int, context: Context | None = None, seconds: dict[str, float] | None = None
 ) -> NativeProgram:
     """Native code for a program whose types are all known."""
-    compilation = _compile(program, machine, threads, context or Context(), seconds)
+
+    def start(steps: Sequence[LoweredStep]) -> None:
+        start_compiling((step.kernel for step in steps), machine)
+
+    with sharing_the_interpreter():
+        compilation = _compile(program, machine, threads, context or Context(), seconds, start)
     clock = _Clock(compilation.seconds)
     loaded = load_kernels(compilation.kernels.values(), machine)
     clock.lap("emit")
@@ -108,18 +114,26 @@ def compile_again(program: Program, machine: Machine, threads: int, context: Con
 
 
 def _compile(
-    program: Program, machine: Machine, threads: int, context: Context, seconds: dict[str, float] | None = None
+    program: Program,
+    machine: Machine,
+    threads: int,
+    context: Context,
+    seconds: dict[str, float] | None = None,
+    watch: Callable[[Sequence[LoweredStep]], None] | None = None,
 ) -> Compilation:
+    """`watch` is called with the steps of each operation that stay what they are, as soon as they are there."""
     clock = _Clock(seconds)
     with _collecting_later():
         optimised = optimise(program, context)
         clock.lap("optimise")
         plan = plan_memory(optimised)
         clock.lap("plan")
-        steps = [
-            (operation, step) for operation in plan.program.operations if not _is_free(operation)
-            for step in lower_operation(operation, machine, threads)
-        ]  # fmt: skip
+        steps: list[tuple[Operation, LoweredStep]] = []
+        for operation in plan.program.operations:
+            lowered = [] if _is_free(operation) else lower_operation(operation, machine, threads)
+            steps += [(operation, step) for step in lowered]
+            if watch is not None:
+                watch([step for step in lowered if not step.offers])
         steps = prepare_operands(plan.program, steps, machine, threads, view_source)
     kernels = {step.kernel.name: step.kernel for _, step in steps}
     clock.lap("lower")
