@@ -89,8 +89,9 @@ class Literal:
         """Whether there are elements, and all are the same bit by bit."""
         if self.array.dtype.hasobject or not self.array.size:
             return False
-        rows = self.array.reshape(-1, 1).view(np.uint8)
-        return bool((rows == rows[0]).all())
+        size = self.array.dtype.itemsize
+        words = self.array.reshape(-1, 1).view(f"u{size}" if size in (2, 4, 8) else np.uint8)
+        return bool((words[-1] == words[0]).all() and (words == words[0]).all())
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Literal) and (self is other or self.digest == other.digest)

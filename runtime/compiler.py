@@ -155,7 +155,8 @@ def _collecting_later() -> Iterator[None]:
 def _make_record(program: Program, compilation: Compilation, layout: _Layout) -> CompiledRecord:
     plan, kernels = compilation.plan, [step.kernel for _, step in compilation.steps]
     parameters = plan.program.parameters
-    held = {literal.digest for literal in constants_of(program) if literal.array.nbytes >= SHARED_FROM}
+    large = (literal for literal in constants_of(program) if literal.array.nbytes >= SHARED_FROM)
+    held = {literal.digest for literal in large if not literal.is_uniform}  # uniform ones are no constants of the plan
     return CompiledRecord(
         feeds=tuple(Binding(p.key, p.tensor.type) for p in parameters if p.kind == FEED),
         reads=tuple(p.key for p in parameters if p.kind == VARIABLE),

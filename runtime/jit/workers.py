@@ -23,7 +23,7 @@ SWITCH_SECONDS = 2e-4
 class _Workers:
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.executors: dict[int, ThreadPoolExecutor] = {}
+        self.executors: dict[str, ThreadPoolExecutor] = {}
         self.unfinished: set[Future[Any]] = set()
         self.eager, self.patient_interval = 0, 0.0
 
@@ -33,21 +33,22 @@ _WORKERS = _Workers()
 
 def submit(task: Callable[..., Any], *arguments: Any) -> Future[Any]:
     """Has a task done by one of as many threads as there are cores. A process that ends or forks waits for all tasks."""
-    return _submit(available_cores(), task, arguments)
+    return _submit("many", task, arguments)
 
 
 def submit_in_order(task: Callable[..., Any], *arguments: Any) -> Future[Any]:
     """Has tasks done one after another by a thread beside those of `submit`."""
-    return _submit(1, task, arguments)
+    return _submit("one", task, arguments)
 
 
-def _submit(threads: int, task: Callable[..., Any], arguments: tuple[Any, ...]) -> Future[Any]:
+def _submit(crew: str, task: Callable[..., Any], arguments: tuple[Any, ...]) -> Future[Any]:
     with _WORKERS.lock:
-        if threads not in _WORKERS.executors:
+        if crew not in _WORKERS.executors:
             from concurrent.futures import ThreadPoolExecutor
 
-            _WORKERS.executors[threads] = ThreadPoolExecutor(threads, thread_name_prefix="graphc-compile")
-        future = _WORKERS.executors[threads].submit(task, *arguments)
+            threads = available_cores() if crew == "many" else 1
+            _WORKERS.executors[crew] = ThreadPoolExecutor(threads, thread_name_prefix="graphc-compile")
+        future = _WORKERS.executors[crew].submit(task, *arguments)
         _WORKERS.unfinished.add(future)
     future.add_done_callback(_WORKERS.unfinished.discard)
     return future
