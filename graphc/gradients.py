@@ -6,6 +6,7 @@ at the user's line. The walk itself is `passes/expand_gradients`, which knows al
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
@@ -211,10 +212,19 @@ class _Reach:
             return []
         if not self.targets.isdisjoint(places):
             return []
-        users = [op for op in self.operations if not set(places).isdisjoint(op.data_inputs)]
+        users = {operation for place in places for operation in self._users.get(place, ())}
         if not all(map(_looks_up_rows, users)):
             return []
         return sorted(users, key=lambda operation: operation.position)
+
+    @functools.cached_property
+    def _users(self) -> dict[Tensor, list[Operation]]:
+        """The operations that take a tensor as data."""
+        users: dict[Tensor, list[Operation]] = {}
+        for operation in self.operations:
+            for tensor in operation.data_inputs:
+                users.setdefault(tensor, []).append(operation)
+        return users
 
     def check_gradients(self, sources: Iterable[Tensor]) -> None:
         """Raises LookupError for an operation between xs and ys that has no gradient."""

@@ -215,8 +215,7 @@ class variable_scope(AbstractContextManager):  # noqa: N801
         if last and self._auxiliary:
             stack.enter_context(name_scope(last))
         scope = given.copy(reuse=self._reuse, custom_getter=self._getter(given), **self._changes)
-        counts = get_store().scope_counts
-        counts[scope.name] = counts.get(scope.name, 0) + 1
+        counts = _count_scope(scope.name)
         stack.callback(setattr, get_store(), "scope_counts", dict(counts))
         _install(scope, stack)
         return scope
@@ -237,8 +236,7 @@ class variable_scope(AbstractContextManager):  # noqa: N801
         reuse = self._reuse or parent.reuse
         scope = parent.copy(custom_getter=self._getter(parent), **self._changes)
         scope.name, scope.reuse, scope.original_name_scope = full, reuse, original
-        counts = get_store().scope_counts
-        counts[full] = counts.get(full, 0) + 1
+        _count_scope(full)
         stack.callback(_close_subscopes, full)
         _install(scope, stack)
         return scope
@@ -269,12 +267,23 @@ def _unique_scope(parent: VariableScope, prefix: str) -> str:
     return f"{prefix}_{number}"
 
 
+def _count_scope(name: str) -> dict[str, int]:
+    """Counts the entry of a scope; all counts."""
+    store = get_store()
+    if name not in store.scope_counts:
+        for end, letter in enumerate(name):
+            if letter == "/":
+                store.subscopes.setdefault(name[:end], set()).add(name)
+    store.scope_counts[name] = store.scope_counts.get(name, 0) + 1
+    return store.scope_counts
+
+
 def _close_subscopes(name: str) -> None:
     """A scope that is entered anew counts its default names from the beginning."""
-    counts = get_store().scope_counts
-    for key in counts:
-        if key.startswith(f"{name}/"):
-            counts[key] = 0
+    store = get_store()
+    for inner in store.subscopes.get(name, ()):
+        if inner in store.scope_counts:
+            store.scope_counts[inner] = 0
 
 
 def variable_op_scope(values: Any, name_or_scope: Any, default_name: str | None = None, initializer: Any = None,

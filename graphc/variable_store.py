@@ -27,6 +27,7 @@ class VariableStore:
     def __init__(self) -> None:
         self.variables: dict[str, Variable] = {}
         self.scope_counts: dict[str, int] = {}
+        self.subscopes: dict[str, set[str]] = {}  # all scopes below a scope that were ever counted
 
     def get_variable(
         self,

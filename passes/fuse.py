@@ -225,17 +225,26 @@ class _Fusion:
 
     def _would_cycle(self, producer: Region, consumer: Region) -> bool:
         """Whether a path leads from the producer through other regions into the consumer."""
-        last = max(self.position[op] for op in consumer.operations)
-        pending = [r for r in producer.readers if r is not consumer]
-        seen = set(pending)
-        while pending:
-            region = pending.pop()
+        first = self.position[producer.operations[0]]
+        last = self.position[consumer.operations[-1]]
+        after, before = producer.readers - {consumer}, consumer.reads - {producer}
+        later, earlier = list(after), list(before)
+        # From both sides, a region at a time: often there is little behind the one or in front of the other.
+        while later and earlier:
+            region = later.pop()
+            if region in before:
+                return True
             for reader in region.readers:
-                if reader is consumer:
-                    return True
-                if reader not in seen and self.position[reader.operations[0]] <= last:
-                    seen.add(reader)
-                    pending.append(reader)
+                if reader not in after and self.position[reader.operations[0]] <= last:
+                    after.add(reader)
+                    later.append(reader)
+            region = earlier.pop()
+            if region in after:
+                return True
+            for read in region.reads:
+                if read not in before and self.position[read.operations[-1]] >= first:
+                    before.add(read)
+                    earlier.append(read)
         return False
 
 
