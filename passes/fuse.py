@@ -34,6 +34,9 @@ from graphc.passes.regions import (
 )  # fmt: skip
 from graphc.passes.rematerialise import share_recomputation
 from graphc.program import Program
+from graphc.shapes import count_elements
+
+LARGE_COLUMNS = 1 << 17  # elements from which on joining arrays while their columns are summed costs more than it saves
 
 
 @dataclass(frozen=True)
@@ -129,8 +132,9 @@ class _Fusion:
         if producer.axes is None:
             if source.type.sizes != consumer.domain or producer.domain != consumer.domain:
                 return None
-            if not consumer.is_row and any(op.definition.name == "concat" for op in producer.operations):
-                return None  # columns of several arrays are walked with less profit than rows
+            joins = any(op.definition.name == "concat" for op in producer.operations)
+            if joins and not consumer.is_row and count_elements(consumer.domain) >= LARGE_COLUMNS:
+                return None
             return consumer.domain, consumer.axes, None
         return self._combine_after_reduction(producer, consumer)
 

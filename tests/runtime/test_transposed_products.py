@@ -69,13 +69,14 @@ def test_contracted_dimensions_of_a_transpose_in_memory_are_not_copied():
     ]  # fmt: skip
 
 
-def test_columns_of_a_concatenation_are_summed_apart_from_it():
+@pytest.mark.parametrize(("rows", "kernels"), [(70, 1), (2000, 4)])
+def test_columns_of_a_long_concatenation_are_summed_apart_from_it(rows, kernels):
     def build(x, y):
         whole = tf.concat([x + 1.0, y * 2.0], axis=1)
         return [whole, tf.reduce_sum(whole, axis=0)]
 
-    (whole, total), (x, y), operations = run(build, (70, 30), (70, 50))
+    (whole, total), (x, y), operations = run(build, (rows, 30), (rows, 50))
     expected = np.concatenate([x + 1.0, y * 2.0], axis=1).astype(np.float64)
     np.testing.assert_allclose(whole, expected, rtol=1e-5)
-    np.testing.assert_allclose(total, expected.sum(axis=0), rtol=1e-5, atol=1e-4)
-    assert len(operations) == 2
+    np.testing.assert_allclose(total, expected.sum(axis=0), rtol=1e-4, atol=1e-3)
+    assert len(operations) == kernels
