@@ -29,6 +29,8 @@ from graphc.passes.regions import (
     drop_units,
     follow_movements,
     is_inline,
+    is_scalar_constant,
+    needs_memory,
     read_through,
     start_region,
 )  # fmt: skip
@@ -36,6 +38,7 @@ from graphc.passes.rematerialise import share_recomputation
 from graphc.program import Program
 from graphc.shapes import count_elements
 
+VIEWS = frozenset(("slice", "reshape", "broadcast_to"))
 LARGE_COLUMNS = 1 << 17  # elements from which on joining arrays while their columns are summed costs more than it saves
 
 
@@ -206,11 +209,29 @@ class _Fusion:
             if operation.definition.scalar is None or operation.output.type.sizes != producer.domain:
                 return False
             for tensor in operation.inputs:
-                if self._is_inline(tensor) or tensor not in inside and not _suits_tiles(tensor, producer):
+                if self._is_inline(tensor):
+                    if not self._is_view_for_tiles(tensor, producer, inside):
+                        return False
+                elif tensor not in inside and not _suits_tiles(tensor, producer):
                     return False
             if operation.definition.name in CHECKED and operation.output.dtype.is_integer:
                 return False
         return True
+
+    def _is_view_for_tiles(self, tensor: Tensor, region: Region, inside: set[Tensor]) -> bool:
+        """Whether the epilogue of a matrix product can read an operand through movements: a part of an array, its rows
+        where they lie."""
+        anchor = region.anchor
+        if anchor is None or anchor.definition.name != "dot_general" or len(drop_units(region.domain)) > 2:
+            return False
+        while self._is_inline(tensor):
+            operation = tensor.operation
+            if operation.definition.name not in VIEWS or needs_memory(tensor):
+                return False
+            if any(stride != 1 for stride in operation.attributes.get("strides", ())):
+                return False
+            tensor = operation.inputs[0]
+        return tensor not in inside and not is_scalar_constant(tensor)
 
     def _is_private(self, producer: Region, consumer: Region) -> bool:
         """Whether only the consumer needs what the producer computes."""

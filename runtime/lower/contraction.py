@@ -50,7 +50,8 @@ class _ContractionLowering:
         a, b = self._operand_accesses()
         index = [variable(d.name) for d in (*self.batch, *self.rows, *self.columns)]
         given = find_given(self.body, "contraction")
-        extras = self._extra_accesses(index) | {op.output: Index() for op in given}
+        read = self._extra_accesses(index)
+        extras = {t: access.index for t, access in read.items()} | {op.output: Index() for op in given}
         results = {t: flatten_index(t.type.sizes, _transpose_index(t, index)) for t in self.body.fetches}
         walked = [a.index, b.index, *extras.values(), *results.values()]
         rows, outer_rows = self._merge(self.rows, walked)
@@ -89,9 +90,8 @@ class _ContractionLowering:
         arrays = epilogue.operand_count if epilogue else 1
         offers = () if prepared is not None else offer_preparations(contraction, self.machine, self.threads, along_rows, arrays)
         actual = dict(zip(self.sources, inputs))
-        arguments = [Argument(actual[x.source], x.index.constant * x.source.dtype.size) for x in (a, b)]
-        arguments += [Argument(actual[t]) for t in extras if t in actual] + given_arguments(given)
-        arguments += arguments_of(outputs)
+        arguments = [Argument(actual[x.source], x.index.constant * x.source.dtype.size) for x in (a, b, *read.values())]
+        arguments += [*given_arguments(given), *arguments_of(outputs)]
         return [LoweredStep(kernel, tuple(arguments), self.label, offers)]
 
     def _operand_accesses(self) -> tuple[Access, Access]:
@@ -107,15 +107,15 @@ class _ContractionLowering:
             found.append(find_access(tensor, index, self.sources))
         return found[0], found[1]
 
-    def _extra_accesses(self, index: Sequence[Index]) -> dict[Tensor, Index]:
-        """What the epilogue reads besides the product."""
-        extras: dict[Tensor, Index] = {}
+    def _extra_accesses(self, index: Sequence[Index]) -> dict[Tensor, Access]:
+        """What the epilogue reads besides the product, some of it through movements."""
+        extras: dict[Tensor, Access] = {}
         for operation in self.body.operations:
             if operation.definition.scalar is None:
                 continue
             for tensor in operation.inputs:
-                if tensor in self.sources:
-                    extras[tensor] = flatten_index(tensor.type.sizes, broadcast_index(tensor, index))
+                if tensor in self.sources or tensor.operation.definition.movement:
+                    extras[tensor] = find_access(tensor, broadcast_index(tensor, index), self.sources)
         return extras
 
     def _merge_all(self, dimensions: Sequence[Dimension], walked: Sequence[Index]) -> list[Dimension]:
