@@ -20,6 +20,7 @@ from graphc.runtime.jit.routine import NULL, Routine
 from graphc.runtime.threads.denormals import flush_denormals
 
 MAXIMUM_THREADS = 64
+OWN_FIRST = 1  # the chunk that the caller takes without announcing it, so that it does not wait for who takes another
 _FUTEX_CALL = {"x86_64": 202, "aarch64": 98}
 _WAIT_PRIVATE, _WAKE_PRIVATE = 128, 129
 _SET_MASK = 2
@@ -34,11 +35,13 @@ class Worker(ctypes.Structure):
 
 
 class PoolState(ctypes.Structure):
-    """The state of a pool; `workers[0]` stands for the caller."""
+    """The state of a pool; `workers[0]` stands for the caller. What a worker reads to begin lies in one cache line."""
 
     _fields_ = [
         ("mask", ctypes.c_uint64),
-        ("_1", _LINES),
+        ("function", ctypes.c_void_p),
+        ("argument", ctypes.c_void_p),
+        ("_1", ctypes.c_int64 * 13),
         ("remaining", ctypes.c_int32),
         ("joining", ctypes.c_int32),
         ("_2", _LINES),
@@ -48,8 +51,6 @@ class PoolState(ctypes.Structure):
         ("busy", ctypes.c_int32),
         ("started", ctypes.c_int32),
         ("_4", _LINES),
-        ("function", ctypes.c_void_p),
-        ("argument", ctypes.c_void_p),
         ("threads", ctypes.c_int64),
         ("spins", ctypes.c_int64),
         ("workers", Worker * MAXIMUM_THREADS),
@@ -103,7 +104,7 @@ class _PoolEmitter:
         f.set_field(pool, PoolState, "function", function)
         f.set_field(pool, PoolState, "argument", argument)
         f.atomic_store(f.cast("trunc", chunks, I32), f.field_address(pool, PoolState, "remaining"), I32, "monotonic")
-        bits = f.lshr(f.coerce(-1, I64), f.binary("sub", 64, chunks))
+        bits = f.bit_and(f.lshr(f.coerce(-1, I64), f.binary("sub", 64, chunks)), ~OWN_FIRST)
         f.atomic("xchg", f.field_address(pool, PoolState, "mask"), bits, I64)
         sleepers = f.atomic_load(f.field_address(pool, PoolState, "sleepers"), I32)
         with f.when(f.is_set(sleepers)):
@@ -111,6 +112,8 @@ class _PoolEmitter:
             needed = f.cast("trunc", f.binary("sub", chunks, 1), I32)
             fewer = f.select(f.icmp("slt", needed, sleepers), needed, sleepers)
             self._futex(f, f.field_address(pool, PoolState, "wakes"), _WAKE_PRIVATE, fewer)
+        f.call(function.ref, "void", [argument, f.coerce(0, I64)])
+        f.atomic("sub", f.field_address(pool, PoolState, "remaining"), 1, I32)
         self._take_chunks(f, pool, f.field_address(pool, PoolState, "workers"), wakes_caller=False)
         self._join(f, pool)
         f.atomic_store(0, busy, I32, "release")
