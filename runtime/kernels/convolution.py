@@ -135,9 +135,13 @@ class Axis:
         return any(not self.valid_taps(output) for output in range(self.outputs))
 
     @property
+    def reached_taps(self) -> list[int]:
+        """The taps that are valid for some output."""
+        return sorted({tap for output in range(self.outputs) for tap in self.valid_taps(output)})
+
+    @property
     def reaches_all_taps(self) -> bool:
-        """Every tap is valid for some output."""
-        return {tap for output in range(self.outputs) for tap in self.valid_taps(output)} == set(range(self.taps))
+        return len(self.reached_taps) == self.taps
 
     @property
     def total_taps(self) -> int:

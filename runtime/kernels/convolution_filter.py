@@ -38,16 +38,26 @@ def turned_layouts(convolution: Convolution, phases: Phases, panel: int) -> tupl
 
 
 class FilterTurning:
-    """The kernel [filter, turned filter]; a chunk takes some of the (tap, panel) pairs."""
+    """The kernel [filter, turned filter]; a chunk takes some of the (tap, panel) pairs.
+
+    With `reached_only` taps are left out that fall into the padding wherever they are.
+    """
 
     def __init__(
-        self, convolution: Convolution, machine: Machine, phases: Phases, layouts: Layouts, panel: int, threads: int
+        self,
+        convolution: Convolution,
+        machine: Machine,
+        phases: Phases,
+        layouts: Layouts,
+        panel: int,
+        threads: int,
+        reached_only: bool = False,
     ):
         self.convolution, self.machine, self.panel = convolution, machine, panel
         self.panels = math.ceil(convolution.channels / panel)
-        self.targets = _tap_targets(convolution, phases, layouts)
+        self.targets = _tap_targets(convolution, phases, layouts, reached_only)
         units = len(self.targets) * self.panels
-        elements = convolution.depth * convolution.filters
+        elements = len(self.targets) * convolution.channels * convolution.filters
         self.chunks = min(units, MAXIMUM_CHUNKS, 2 * threads) if threads > 1 and elements > SERIAL_ELEMENTS else 1
         self.serial = explain_serial(self.chunks, threads, elements, SERIAL_ELEMENTS, "elements")
 
@@ -71,7 +81,7 @@ class FilterTurning:
 
         function.loop(*part_of(function, chunk, len(self.targets) * self.panels, self.chunks), 1, [], unit)
         function.return_void()
-        size = self.convolution.depth * self.convolution.filters * dtype.size
+        size = len(self.targets) * self.convolution.channels * self.convolution.filters * dtype.size
         schedule = join_notes(f"{len(self.targets)} taps by {self.panels} panels", self.serial)
         return make_kernel("filter_turning", str(module), chunks=self.chunks, schedule=schedule, bytes_moved=2 * size)
 
@@ -133,13 +143,15 @@ def _each(function: Function, start: int, stop: int, step: int, body: Callable[[
     function.loop(start, stop, step, [], once)
 
 
-def _tap_targets(convolution: Convolution, phases: Phases, layouts: Layouts) -> list[tuple[int, int, int]]:
+def _tap_targets(
+    convolution: Convolution, phases: Phases, layouts: Layouts, reached_only: bool
+) -> list[tuple[int, int, int]]:
     """For every tap in use: where it starts in the filter, where in the turned one, and the stride of panels there."""
     tap = convolution.channels * convolution.filters
     targets = []
     for (rows, columns), (layout, start) in zip(phases, layouts):
-        for i in range(rows.taps):
-            for j in range(columns.taps):
+        for i in rows.reached_taps if reached_only else range(rows.taps):
+            for j in columns.reached_taps if reached_only else range(columns.taps):
                 y, x = rows.first_tap + i * rows.tap_pitch, columns.first_tap + j * columns.tap_pitch
                 at = (y * convolution.kernel_width + x) * tap
                 targets.append((at, start + i * layout.tap_row + j * layout.tap_column, layout.panel))

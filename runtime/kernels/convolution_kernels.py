@@ -16,6 +16,7 @@ from graphc.runtime.kernels.convolution_filter import FilterTurning, Layouts, tu
 from graphc.runtime.kernels.convolution_gradient import FilterGradient
 from graphc.runtime.kernels.convolution_gradient_plan import plan_filter_gradient
 from graphc.runtime.kernels.convolution_plan import DirectPlan, DirectProblem, plan_direct
+from graphc.runtime.kernels.convolution_scatter import ScatteredGradient, ScatterPlan, plan_scatter, tap_products
 from graphc.runtime.kernels.convolution_tiles import FilterLayout
 from graphc.runtime.kernels.gemm import build_contraction
 from graphc.runtime.kernels.gemm_plan import SERIAL_FLOPS
@@ -30,6 +31,8 @@ from graphc.runtime.kernels.winograd_kernels import (
 )
 from graphc.runtime.schedule.machine import Machine
 from graphc.runtime.schedule.reasons import explain_serial, join_notes
+
+WORTH_SCATTERING = 0.95  # of the cycles of any other plan
 
 
 def build_convolution(
@@ -76,7 +79,7 @@ def build_convolution_input_gradient(
     ending = epilogue or StoreEpilogue(c.dtype, c.channels)
     count = 2 + ending.operand_count
     pixels = c.images * c.height * c.width
-    if pixels * c.channels == 0 or c.pixels * c.filters * c.depth == 0:
+    if pixels * c.channels * c.filters == 0 or c.rows.total_taps * c.columns.total_taps == 0:
         contraction = Contraction(pixels, c.channels, 0, 1, 1, 1, 1, c.channels, dtype=c.dtype)
         return single(build_contraction(contraction, machine, threads, epilogue), count)
     if _is_pointwise(c):
@@ -98,11 +101,16 @@ def build_convolution_input_gradient(
     )
     plan = plan_direct(problem, machine, threads)
     tiled = choose_input_gradient(c, problem, plan, machine, threads)
+    cheapest = (tiled.plan if tiled else plan).cycles
+    scatter = None if c.method.startswith("winograd") else plan_scatter(c, machine, threads)
+    if scatter is not None and scatter.cycles < WORTH_SCATTERING * cheapest:
+        return _scattered_gradient(c, machine, threads, scatter, epilogue, count)
     panel = (tiled.plan if tiled else plan).panel
     if tiled is not None and tiled.plan.scattered:
         phases = ((c.rows, c.columns),)
     layouts, elements = turned_layouts(c, phases, panel)
-    turning = FilterTurning(c, machine, phases, layouts, panel, threads).kernel()
+    by_images = tiled is None and plan.by_images
+    turning = FilterTurning(c, machine, phases, layouts, panel, threads, reached_only=by_images).kernel()
     if tiled is not None:
         name, layout = "convolution_input_gradient", layouts[0][0]
         points, kernel, size = winograd_kernels(name, tiled, machine, threads, layout, ending)
@@ -113,6 +121,30 @@ def build_convolution_input_gradient(
         )
         return KernelSequence(count, (*prepared, placed), (elements * c.dtype.compute.size, size))
     kernel = _direct_kernel("convolution_input_gradient", c, machine, threads, problem, plan, layouts, ending)
+    steps = (SequenceStep(turning, (1, count), prepares=True), SequenceStep(kernel, (0, count, *range(2, count))))
+    return KernelSequence(count, steps, (elements * c.dtype.compute.size,))
+
+
+def _scattered_gradient(
+    convolution: Convolution, machine: Machine, threads: int, plan: ScatterPlan, epilogue: Epilogue | None, count: int
+) -> KernelSequence:
+    c, products = convolution, tap_products(convolution)
+    phases = ((gradient_axes(products.rows)[0], gradient_axes(products.columns)[0]),)
+    layouts, elements = turned_layouts(products, phases, plan.panel)
+    turning = FilterTurning(products, machine, phases, layouts, plan.panel, threads).kernel()
+    module = Module()
+    gradient = ScatteredGradient(module, c, machine, plan, layouts[0][0], epilogue)
+    gradient.emit()
+    flops = 2 * c.images * c.rows.total_taps * c.columns.total_taps * c.channels * c.filters
+    kernel = make_kernel(
+        "convolution_input_gradient",
+        str(module),
+        chunks=plan.chunks,
+        workspace=gradient.workspace,
+        schedule=join_notes(plan, explain_serial(plan.chunks, threads, c.flops, SERIAL_FLOPS, "FLOP")),
+        flops=flops,
+        bytes_moved=c.bytes_moved,
+    )
     steps = (SequenceStep(turning, (1, count), prepares=True), SequenceStep(kernel, (0, count, *range(2, count))))
     return KernelSequence(count, steps, (elements * c.dtype.compute.size,))
 

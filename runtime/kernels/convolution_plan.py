@@ -103,7 +103,7 @@ def plan_direct(problem: DirectProblem, machine: Machine, threads: int) -> Direc
     return _with_grid(best, problem, threads)
 
 
-def _widths(problem: DirectProblem, machine: Machine) -> list[tuple[int, int]]:
+def register_widths(problem: DirectProblem, machine: Machine) -> list[tuple[int, int]]:
     """(rows, vectors) of the register tiles that the filters can fill."""
     lanes = machine.lanes(problem.dtype.compute.bits)
     needed = math.ceil(problem.filters / lanes)
@@ -116,7 +116,7 @@ def _panel_widths(problem: DirectProblem, lanes: int, vectors: int) -> list[tupl
     return [(vectors, whole)] * bool(whole) + [(math.ceil(rest / lanes), 1)] * bool(rest)
 
 
-def _tiles_cycles(problem: DirectProblem, machine: Machine, vectors: int, pieces: Pieces, lines: int, steps: float) -> float:
+def tiles_cycles(problem: DirectProblem, machine: Machine, vectors: int, pieces: Pieces, lines: int, steps: float) -> float:
     """Cycles of all tiles of `pieces`, each with that many depth steps."""
     lanes, total = machine.lanes(problem.dtype.compute.bits), 0.0
     for width, panels in _panel_widths(problem, lanes, vectors):
@@ -133,7 +133,7 @@ def _by_pixels(problem: DirectProblem, machine: Machine) -> Iterator[DirectPlan]
     copy = 0.0
     if problem.padded_columns:
         copy = COPY_CYCLES * problem.images * problem.height * problem.padded_width * problem.channels / lanes
-    for height, vectors in _widths(problem, machine):
+    for height, vectors in register_widths(problem, machine):
         shapes: set[tuple[int, int]] = set()
         widest = max((columns.outputs for _, columns in problem.phases), default=1)
         for count in range(math.ceil(widest / height), widest + 1):
@@ -151,7 +151,7 @@ def _by_pixels(problem: DirectProblem, machine: Machine) -> Iterator[DirectPlan]
                 average = rows.total_taps / rows.outputs * columns.taps * problem.channels
                 for count, size in ((full, lines), (1, rest)):
                     if size:
-                        cycles += problem.images * count * _tiles_cycles(problem, machine, vectors, pieces, size, average)
+                        cycles += problem.images * count * tiles_cycles(problem, machine, vectors, pieces, size, average)
                 cycles *= SECOND_HEIGHT if rest else 1
             yield DirectPlan(False, vectors, lanes, lines, tuple(cuts), False, (1, 1), cycles)
 
@@ -163,13 +163,13 @@ def _by_images(problem: DirectProblem, machine: Machine) -> Iterator[DirectPlan]
     taps = sum(rows.total_taps * columns.total_taps for rows, columns in problem.phases)
     pixels = problem.result_height * problem.result_width
     image_bytes = problem.height * problem.width * problem.channels * problem.dtype.size
-    for height, vectors in _widths(problem, machine):
+    for height, vectors in register_widths(problem, machine):
         fewest = math.ceil(problem.images / height)
         even = next(n for n in range(fewest, problem.images + 1) if problem.images % n == 0)
         for count in {fewest, min(even, 2 * fewest)}:
             pieces = cut_evenly(problem.images, count)
             steps = taps * problem.channels / pixels
-            cycles = pixels * _tiles_cycles(problem, machine, vectors, pieces, 1, steps)
+            cycles = pixels * tiles_cycles(problem, machine, vectors, pieces, 1, steps)
             if _ways(pieces.highest, image_bytes) > CACHE_WAYS:
                 cycles *= CONFLICT
             yield DirectPlan(True, vectors, lanes, 1, (pieces,), False, (1, 1), cycles)

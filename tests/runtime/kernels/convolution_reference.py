@@ -8,12 +8,14 @@ import numpy as np
 from kernel_running import guarded, guarded_copy, run_sequence
 
 from graphc import dtypes
+from graphc.runtime.emit.function import Function
 from graphc.runtime.kernels.convolution import Convolution
 from graphc.runtime.kernels.convolution_kernels import (
     build_convolution,
     build_convolution_filter_gradient,
     build_convolution_input_gradient,
 )
+from graphc.runtime.kernels.tile import Tile
 
 F32 = dtypes.float32
 TOLERANCE = {F32: 3e-6, dtypes.float64: 1e-14, dtypes.float16: 2e-3, dtypes.bfloat16: 1.5e-2}
@@ -107,3 +109,21 @@ def check_filter_gradient(c: Convolution, seed: int, machine, threads: int) -> n
 
 
 KINDS = {"forward": check_forward, "input": check_input_gradient, "filter": check_filter_gradient}
+
+
+class LongEpilogue:
+    """result = a polynomial of the sum and of one value a pixel and channel: too long to be repeated in registers."""
+
+    operand_count = 2
+
+    def __init__(self, filters: int, terms: int):
+        self.filters, self.terms = filters, terms
+
+    def emit(self, function: Function, tile: Tile) -> None:
+        for r, row in enumerate(tile.values):
+            for j, value in enumerate(row):
+                other = tile.load(tile.operands[0], dtypes.float32, r, j, self.filters)
+                total = function.fadd(value, other)
+                for _ in range(self.terms):
+                    total = function.fadd(function.fmul(total, 0.5), other)
+                tile.store(total, tile.operands[1], dtypes.float32, r, j, self.filters)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import itertools
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from convolution_reference import F32, KINDS
-from kernel_running import machines
+from convolution_reference import F32, KINDS, LongEpilogue, arrays, check, input_gradient
+from kernel_running import guarded, machines, run_sequence
 
 from graphc import dtypes
 from graphc.runtime.kernels.convolution import Convolution, forward_axis, gradient_axes
+from graphc.runtime.kernels.convolution_kernels import build_convolution_input_gradient
 
 MACHINES = machines()
 DTYPES = (F32, F32, F32, dtypes.float64, F32, dtypes.float16, F32, dtypes.bfloat16)
@@ -83,3 +85,66 @@ def test_gradient_axes_meet_the_same_pairs():
             for t in g.valid_taps(o)
         }
         assert forward_pairs == backward_pairs
+
+
+def few_channels(seed: int) -> Convolution:
+    """Images of few channels, whose gradients are scattered."""
+    pick = random.Random(seed)
+    c = random_convolution(seed, 24)
+    wide = max(c.width, (c.kernel_width - 1) * c.dilations[1] + 1 + 10 * c.strides[1])
+    return replace(c, images=pick.choice([1, 2, 3]), width=wide, channels=pick.choice([1, 1, 2, 3, 4, 7]))
+
+
+def is_scattered(c: Convolution, machine, threads: int) -> bool:
+    return "scattered; " in build_convolution_input_gradient(c, machine, threads).steps[-1].kernel.schedule
+
+
+@pytest.mark.parametrize("threads", [1, 2, 4])
+def test_gradients_of_few_channels_are_right(threads):
+    scattered = 0
+    for seed in range(16):
+        machine, c = MACHINES[seed % len(MACHINES)], few_channels(seed)
+        scattered += is_scattered(c, machine, threads)
+        KINDS["input"](c, seed, machine, threads)
+    assert scattered >= 8
+
+
+@pytest.mark.long
+def test_many_gradients_of_few_channels_are_right():
+    for seed in range(100, 500):
+        KINDS["input"](few_channels(seed), seed, MACHINES[seed % len(MACHINES)], random.Random(seed).choice([1, 2, 4]))
+
+
+@pytest.mark.parametrize("images", [1, 3])
+def test_bits_of_scattered_gradients_do_not_depend_on_threads(images):
+    c = Convolution(images, 37, 41, 3, 5, 5, 32, (2, 1), (2, 1, 1, 2))
+    assert is_scattered(c, MACHINES[0], 2)
+    results = [KINDS["input"](c, 3, MACHINES[0], threads) for threads in (1, 2, 3, 4)]
+    assert all(np.array_equal(results[0], result) for result in results[1:])
+
+
+def test_gradients_of_images_that_no_window_sees_are_zero():
+    c = Convolution(2, 1, 1, 5, 1, 1, 7, (3, 2), (1, 1, 1, 1))
+    assert not KINDS["input"](c, 0, MACHINES[0], 1).any()
+
+
+def test_gradients_with_taps_that_only_see_padding_are_right():
+    for machine in MACHINES:
+        KINDS["input"](Convolution(9, 1, 2, 33, 3, 5, 40, padding=(1, 1, 2, 2)), 0, machine, 2)
+
+
+@pytest.mark.parametrize("terms", [1, 40])
+@pytest.mark.parametrize("shape", [(2, 9, 23, 1, 16), (1, 8, 24, 3, 9), (3, 7, 40, 6, 32)])
+def test_epilogues_of_gradients_of_few_channels(terms, shape):
+    images, height, width, channels, filters = shape
+    c = Convolution(images, height, width, channels, 5, 5, filters, padding=(2, 2, 2, 2))
+    assert is_scattered(c, MACHINES[0], 2)
+    for machine in MACHINES:
+        other, w, gradient = arrays(c, 5)
+        result = guarded(other.shape)
+        sequence = build_convolution_input_gradient(c, machine, 2, LongEpilogue(channels, terms))
+        run_sequence(sequence, [gradient, w, other, result], machine)
+        expected, scale = input_gradient(c, gradient, w) + other, input_gradient(c, abs(gradient), abs(w)) + abs(other)
+        for _ in range(terms):
+            expected = expected * 0.5 + other
+        check(result, expected, scale, c, f"epilogue of {terms} terms")

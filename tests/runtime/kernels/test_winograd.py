@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from convolution_reference import KINDS, arrays, check, filter_gradient, forward, input_gradient
+from convolution_reference import KINDS, LongEpilogue, arrays, check, filter_gradient, forward, input_gradient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kernel_running import guarded, machines, run_sequence
@@ -22,7 +22,6 @@ from graphc.runtime.kernels.convolution_kernels import (
     build_convolution_input_gradient,
 )
 from graphc.runtime.kernels.sequence import KernelSequence
-from graphc.runtime.kernels.tile import Tile
 from graphc.runtime.kernels.winograd import WinogradProblem, result_spans, window_spans
 from graphc.runtime.kernels.winograd_regions import split_regions
 from graphc.runtime.kernels.winograd_transforms import TRANSFORMS
@@ -110,24 +109,6 @@ def test_results_depend_on_what_the_direct_sum_reads_alone():
     finite = np.isfinite(result).all(axis=(0, 3))
     assert not finite[3:6, 3:6].any() and finite.sum() == 100 - 9
     assert not result[0, 8:].any()
-
-
-class LongEpilogue:
-    """result = a polynomial of the sum and of one value a pixel and channel: too long to be repeated in registers."""
-
-    operand_count = 2
-
-    def __init__(self, filters: int, terms: int):
-        self.filters, self.terms = filters, terms
-
-    def emit(self, function: Function, tile: Tile) -> None:
-        for r, row in enumerate(tile.values):
-            for j, value in enumerate(row):
-                other = tile.load(tile.operands[0], dtypes.float32, r, j, self.filters)
-                total = function.fadd(value, other)
-                for _ in range(self.terms):
-                    total = function.fadd(function.fmul(total, 0.5), other)
-                tile.store(total, tile.operands[1], dtypes.float32, r, j, self.filters)
 
 
 @pytest.mark.parametrize("terms", [1, 40])
