@@ -1,26 +1,41 @@
-"""Depthwise convolution and its gradients: every channel has filters of its own, and lanes run along channels.
+"""Depthwise convolution and its gradients: every channel has filters of its own, and lanes run along filters.
 
     result[n, y, x, c * m + q] = sum over i, j of image[n, y*sy + i*dy - top, x*sx + j*dx - left, c] * filter[i, j, c, q]
+
+With several filters a channel (m > 1) a vector holds those of whole channels, each of which is repeated in its lanes, or
+some of those of one channel; the gradient of the images sums neighbouring lanes when all taps are done.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from graphc import dtypes
 from graphc.dtypes import DType
-from graphc.runtime.emit.function import I32, Function, Module, Operand, Value, constant
-from graphc.runtime.emit.vectors import gather, load, memory_element
+from graphc.runtime.emit.function import Function, Module, Operand, Value, constant
+from graphc.runtime.emit.vectors import load, memory_element
 from graphc.runtime.kernel import Kernel, make_kernel
 from graphc.runtime.kernels.arithmetic import PlainArithmetic, vector_of
 from graphc.runtime.kernels.convolution import Axis, ImageWindows, forward_axis, gradient_axes
 from graphc.runtime.kernels.finish import load_operands
+from graphc.runtime.kernels.microkernel import lane_mask
 from graphc.runtime.kernels.tile import Epilogue, StoreEpilogue, Tile
-from graphc.runtime.kernels.windows import Line, LineKernel, loop_if_any, over_groups, valid_outputs, valid_taps
+from graphc.runtime.kernels.windows import (
+    ChannelVectors,
+    Line,
+    LineKernel,
+    loop_if_any,
+    over_groups,
+    valid_outputs,
+    valid_taps,
+)
 from graphc.runtime.schedule.machine import Machine
 
 GROUP = 8  # results that are kept in registers together
+SUMS = 12  # of taps and pixels, of the gradient of a line of filters
+MOST_VECTORS = 16  # of the filters of the channels whose gradients are summed together
 
 
 @dataclass(frozen=True)
@@ -87,7 +102,7 @@ def build_depthwise_filter_gradient(
 
 
 class _Depthwise:
-    """What the three share: operands by channels, and a line for one vector of them."""
+    """What the three share: operands by filters, and a line for one vector of them."""
 
     family = "depthwise"
 
@@ -105,34 +120,49 @@ class _Depthwise:
         """Distance of the images of both operands, 0 where they have none."""
         raise NotImplementedError
 
+    def vectors(self) -> ChannelVectors:
+        """Of the filters, as many whole channels as fill a vector, or pieces of one channel."""
+        c = self.convolution
+        if c.multiplier > self.lanes:
+            return ChannelVectors(self.lanes, self.lanes, c.multiplier, c.channels)
+        return ChannelVectors(self.lanes, self.lanes // c.multiplier * c.multiplier, c.filters)
+
     def emit_line(self, function: Function, line: Line) -> None:
         raise NotImplementedError
 
     def kernel(self, threads: int) -> Kernel:
         module, c = Module(), self.convolution
+        images, height, _ = self.shape()
         operands = [(size, 0, self.element) for size in self.image_sizes()]
         lines = LineKernel(
-            module, self.machine, self.lanes, self.shape(), operands, self.emit_line, threads, c.bytes_moved
+            module, (images, height), self.vectors(), operands, self.emit_line, threads, c.bytes_moved, self.shares_lines()
         )
         lines.emit()
         return make_kernel(
             self.family, str(module), chunks=lines.chunks, schedule=lines.schedule, flops=c.flops, bytes_moved=c.bytes_moved
         )
 
-    def load(self, function: Function, place: Value, line: Line, step: int, divide: int) -> Value:
-        """Elements channel * step // divide of the lanes' channels, from where channel 0 lies."""
-        dtype = self.convolution.dtype
-        if step == divide == 1:
-            place = function.offset(place, line.channel, self.element)
-            return load(function, self.machine, place, dtype, self.lanes, line.mask)
-        first = function.cast("trunc", line.channel, I32)
-        lanes = function.binary("add", function.splat(first, self.lanes), function.iota(self.lanes, I32))
-        index = function.udiv(function.mul(lanes, step), divide)
-        assert isinstance(index, Value)
-        return gather(function, self.machine, place, index, dtype, line.mask)
+    def shares_lines(self) -> bool:
+        """A chunk has some vectors of all lines."""
+        return False
+
+    def load(self, function: Function, place: Value, line: Line) -> Value:
+        """The filters' elements at the place of the first one."""
+        return load(function, self.machine, place, self.convolution.dtype, self.lanes, line.mask)
+
+    def load_channels(self, function: Function, place: Value, line: Line) -> Value:
+        """Elements of the filters' channels, each in the lanes of all its filters; `place` is that of the first one."""
+        dtype, multiplier = self.convolution.dtype, self.convolution.multiplier
+        if multiplier == 1:
+            return self.load(function, place, line)
+        count = max(1, line.valid // multiplier)
+        values = load(function, self.machine, place, dtype, count)
+        if count == 1:
+            return function.splat(values, self.lanes)
+        return function.shuffle(values, values, [min(lane // multiplier, count - 1) for lane in range(self.lanes)])
 
     def place(self, function: Function, base: Value, row: Operand, column: Operand, width: int, channels: int) -> Value:
-        at = function.mul(function.add(function.mul(row, width), column), channels)
+        at = function.add(function.mul(row, width * channels), function.mul(column, channels))
         return function.offset(base, at, self.element)
 
     def finish(
@@ -155,7 +185,9 @@ class _Forward(_Depthwise):
         return c.height * c.width * c.channels, 0
 
     def emit_line(self, function: Function, line: Line) -> None:
-        c, (image, filters) = self.convolution, line.pointers
+        c = self.convolution
+        image = function.offset(line.pointers[0], function.udiv(line.channel, c.multiplier), self.element)
+        filters = function.offset(line.pointers[1], line.channel, self.element)
         rows, columns = c.rows, c.columns
         first, count = valid_taps(function, rows, line.y)
         top = function.add(function.mul(line.y, rows.stride), rows.start)
@@ -165,14 +197,14 @@ class _Forward(_Depthwise):
             def row(i: Operand, totals: list[Value]) -> list[Value]:
                 tap = function.add(first, i)
                 y = function.add(top, function.mul(tap, rows.step))
+                weights = self.place(function, filters, tap, 0, c.kernel_width, c.filters)
+                seen = self.place(function, image, y, function.mul(x, columns.stride), c.width, c.channels)
                 for j in taps:
-                    place = self.place(function, filters, tap, j, c.kernel_width, c.filters)
-                    weight = self.load(function, place, line, 1, 1)
+                    weight = self.load(function, function.offset(weights, j * c.filters, self.element), line)
                     for n in range(size):
                         offset = n * columns.stride + j * columns.step + columns.start
-                        at = function.add(function.mul(x, columns.stride), offset)
-                        place = self.place(function, image, y, at, c.width, c.channels)
-                        value = self.load(function, place, line, 1, c.multiplier)
+                        place = function.offset(seen, offset * c.channels, self.element)
+                        value = self.load_channels(function, place, line)
                         totals[n] = self.arithmetic.multiply_add(function, value, weight, totals[n])
                 return totals
 
@@ -183,7 +215,10 @@ class _Forward(_Depthwise):
 
 
 class _InputGradient(_Depthwise):
-    """The lines of the image in turn; which taps reach a line or a column depends on its remainder by the stride."""
+    """The lines of the image in turn; which taps reach a line or a column depends on its remainder by the stride.
+
+    A line is one for a vector of channels, which have several vectors of filters.
+    """
 
     family = "depthwise_input_gradient"
 
@@ -195,8 +230,15 @@ class _InputGradient(_Depthwise):
         c = self.convolution
         return c.result_height * c.result_width * c.filters, 0
 
+    def vectors(self) -> ChannelVectors:
+        c = self.convolution
+        step = max(1, min(self.lanes, MOST_VECTORS * self.lanes // c.multiplier))
+        return ChannelVectors(self.lanes, step, c.channels)
+
     def emit_line(self, function: Function, line: Line) -> None:
-        self._by_remainder(function, line, gradient_axes(self.convolution.rows))
+        moved = function.mul(line.channel, self.convolution.multiplier)
+        pointers = [function.offset(pointer, moved, self.element) for pointer in line.pointers]
+        self._by_remainder(function, replace(line, pointers=pointers), gradient_axes(self.convolution.rows))
 
     def _by_remainder(self, function: Function, line: Line, axes: list[Axis]) -> None:
         if len(axes) == 1:
@@ -217,30 +259,65 @@ class _InputGradient(_Depthwise):
         first, count = valid_taps(function, rows, output)
         top = function.add(function.mul(output, rows.stride), rows.start)
         start = function.mul(function.add(function.mul(line.image, c.height), line.y), c.width)
+        vectors = math.ceil(line.valid * c.multiplier / self.lanes)
 
         def pixels(x: Operand, size: int, taps: range) -> None:
             def row(t: Operand, totals: list[Value]) -> list[Value]:
                 tap = function.add(first, t)
                 i = function.add(function.mul(tap, rows.tap_pitch), rows.first_tap)
                 y = function.add(top, function.mul(tap, rows.step))
+                weights = self.place(function, filters, i, 0, c.kernel_width, c.filters)
+                shares = self.place(function, gradient, y, x, c.result_width, c.filters)
                 for u in taps:
                     j = columns.first_tap + u * columns.tap_pitch
-                    for q in range(c.multiplier):
-                        place = self.place(function, filters, i, j, c.kernel_width, c.filters)
-                        weight = self.load(function, function.offset(place, q, self.element), line, c.multiplier, 1)
+                    for k in range(vectors):
+                        weight = self._load_filters(function, weights, j, k, line)
                         for n in range(size):
-                            at = function.add(x, n + u * columns.step + columns.start)
-                            place = self.place(function, gradient, y, at, c.result_width, c.filters)
-                            place = function.offset(place, q, self.element)
-                            value = self.load(function, place, line, c.multiplier, 1)
-                            totals[n] = self.arithmetic.multiply_add(function, value, weight, totals[n])
+                            value = self._load_filters(function, shares, n + u * columns.step + columns.start, k, line)
+                            at = n * vectors + k
+                            totals[at] = self.arithmetic.multiply_add(function, value, weight, totals[at])
                 return totals
 
-            totals = loop_if_any(function, count, [self.zero] * size, row)
+            totals = loop_if_any(function, count, [self.zero] * (size * vectors), row)
+            sums = [self._sum_filters(function, totals[n * vectors : (n + 1) * vectors]) for n in range(size)]
             at = function.add(start, function.add(function.mul(x, columns.pitch), columns.first))
-            self.finish(function, line, totals, at, [n * columns.pitch for n in range(size)])
+            self.finish(function, line, sums, at, [n * columns.pitch for n in range(size)])
 
-        over_groups(function, columns, GROUP, pixels)
+        over_groups(function, columns, max(1, GROUP // vectors), pixels)
+
+    def _load_filters(self, function: Function, base: Value, number: int, k: int, line: Line) -> Value:
+        """Vector k of the filters of the line's channels, of a pixel or a tap."""
+        c = self.convolution
+        place = function.offset(base, number * c.filters + k * self.lanes, self.element)
+        mask = lane_mask(line.valid * c.multiplier - k * self.lanes, self.lanes)
+        return load(function, self.machine, place, c.dtype, self.lanes, mask)
+
+    def _sum_filters(self, function: Function, vectors: list[Value]) -> Value:
+        """Lane c of the result is the sum of lanes c * multiplier ... of the vectors, one after the other."""
+        lanes, count = self.lanes, self.convolution.multiplier
+        even, odd = range(0, 2 * lanes, 2), range(1, 2 * lanes, 2)
+        while count % 2 == 0:
+            vectors = vectors + [self.zero] * (len(vectors) % 2)
+            pairs = list(zip(vectors[::2], vectors[1::2]))
+            vectors = [function.fadd(function.shuffle(a, b, even), function.shuffle(a, b, odd)) for a, b in pairs]
+            count //= 2
+        total = _every(function, vectors, 0, count)
+        for q in range(1, count):
+            total = function.fadd(total, _every(function, vectors, q, count))
+        return total
+
+
+def _every(function: Function, vectors: Sequence[Value], start: int, step: int) -> Value:
+    """Lanes start, start + step ... of the vectors, one after the other; those after their end mean nothing."""
+    if step == 1:
+        return vectors[0]
+    lanes = vectors[0].lanes
+    result = function.shuffle(vectors[0], vectors[0], [(start + c * step) % lanes for c in range(lanes)])
+    for number in range(1, len(vectors)):
+        places = [start + c * step - number * lanes for c in range(lanes)]
+        picked = [lanes + place if 0 <= place < lanes else c for c, place in enumerate(places)]
+        result = function.shuffle(result, vectors[number], picked)
+    return result
 
 
 class _FilterGradient(_Depthwise):
@@ -255,9 +332,11 @@ class _FilterGradient(_Depthwise):
         return 0, 0
 
     def emit_line(self, function: Function, line: Line) -> None:
-        c, (images, gradients) = self.convolution, line.pointers
+        c = self.convolution
+        images = function.offset(line.pointers[0], function.udiv(line.channel, c.multiplier), self.element)
+        gradients = function.offset(line.pointers[1], line.channel, self.element)
         rows, columns = c.rows, c.columns
-        sets = max(1, GROUP // max(1, c.kernel_width))  # of sums, for pixels in turn, so that they do not wait for each other
+        sets = max(1, SUMS // max(1, c.kernel_width))  # of sums, for pixels in turn, so that they do not wait for each other
         low, high = valid_outputs(function, rows, line.y)
         top = function.add(function.mul(line.y, rows.step), rows.start)
         whole = [o for o in range(columns.outputs) if len(columns.valid_taps(o)) == columns.taps]
@@ -272,31 +351,29 @@ class _FilterGradient(_Depthwise):
             def result_line(at: Operand, totals: list[Value]) -> list[Value]:
                 o = function.add(low, at)
                 y = function.add(function.mul(o, rows.stride), top)
+                shares = self.place(function, gradient, o, 0, c.result_width, c.filters)
+                seen = self.place(function, source, y, 0, c.width, c.channels)
 
-                def pixel(x: Operand, totals: list[Value], number: int, taps: range) -> list[Value]:
-                    place = self.place(function, gradient, o, x, c.result_width, c.filters)
-                    share = self.load(function, place, line, 1, 1)
+                def pixels(x: Operand, totals: list[Value], count: int, taps: range) -> list[Value]:
                     totals = list(totals)
-                    for j in taps:
-                        column = function.add(function.mul(x, columns.stride), columns.start + j * columns.step)
-                        seen = self.place(function, source, y, column, c.width, c.channels)
-                        value = self.load(function, seen, line, 1, c.multiplier)
-                        slot = number * columns.taps + j
-                        totals[slot] = self.arithmetic.multiply_add(function, value, share, totals[slot])
-                    return totals
-
-                def several(x: Operand, totals: list[Value]) -> list[Value]:
-                    for number in range(sets):
-                        totals = pixel(function.add(x, number), totals, number, range(columns.taps))
+                    first_share = function.offset(shares, function.mul(x, c.filters), self.element)
+                    first = function.offset(seen, function.mul(x, columns.stride * c.channels), self.element)
+                    for number in range(count):
+                        share = self.load(function, function.offset(first_share, number * c.filters, self.element), line)
+                        for j in taps:
+                            column = number * columns.stride + columns.start + j * columns.step
+                            place = function.offset(first, column * c.channels, self.element)
+                            value = self.load_channels(function, place, line)
+                            slot = number * columns.taps + j
+                            totals[slot] = self.arithmetic.multiply_add(function, value, share, totals[slot])
                     return totals
 
                 for x in (*range(inner[0]), *range(inner[1], columns.outputs)):
-                    totals = pixel(x, totals, 0, columns.valid_taps(x))
+                    totals = pixels(x, totals, 1, columns.valid_taps(x))
                 end = inner[0] + (inner[1] - inner[0]) // sets * sets
-                totals = function.loop(inner[0], end, sets, totals, several)
-                for x in range(end, inner[1]):
-                    totals = pixel(x, totals, x - end, range(columns.taps))
-                return totals
+                every = range(columns.taps)
+                totals = function.loop(inner[0], end, sets, totals, lambda x, t: pixels(x, t, sets, every))
+                return pixels(end, totals, inner[1] - end, every) if inner[1] > end else totals
 
             return loop_if_any(function, function.sub(high, low), totals, result_line)
 

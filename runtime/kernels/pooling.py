@@ -10,7 +10,7 @@ from graphc.runtime.emit.function import Function, Module, Operand, Value, const
 from graphc.runtime.emit.vectors import TypedValue, combine, identity, load, memory_element, register_type, store, typed
 from graphc.runtime.kernel import Kernel, make_kernel
 from graphc.runtime.kernels.convolution import Axis, ImageWindows, forward_axis
-from graphc.runtime.kernels.windows import Line, LineKernel, loop_if_any, over_groups, valid_taps
+from graphc.runtime.kernels.windows import ChannelVectors, Line, LineKernel, loop_if_any, over_groups, valid_taps
 from graphc.runtime.schedule.machine import Machine
 
 GROUP = 4  # windows whose results are kept in registers together
@@ -97,9 +97,8 @@ class _Pool:
         moved = p.bytes_moved * len(sizes) // 2
         lines = LineKernel(
             module,
-            self.machine,
-            self.lanes,
-            (p.images, p.result_height, p.channels),
+            (p.images, p.result_height),
+            ChannelVectors(self.lanes, self.lanes, p.channels),
             operands,
             self.emit_line,
             self.threads,

@@ -16,7 +16,6 @@ from graphc.runtime.kernels.convolution import Axis
 from graphc.runtime.kernels.indexing import part_of
 from graphc.runtime.kernels.microkernel import lane_mask
 from graphc.runtime.kernels.transpose import HELPER
-from graphc.runtime.schedule.machine import Machine
 from graphc.runtime.schedule.reasons import explain_serial, join_notes
 
 SERIAL_BYTES = 1 << 17
@@ -105,6 +104,33 @@ class Line:
         return lane_mask(self.valid, self.lanes)
 
 
+@dataclass(frozen=True)
+class ChannelVectors:
+    """How channels lie in vectors of `lanes`: `groups` of `size` channels, each cut into vectors of `step` and a rest."""
+
+    lanes: int
+    step: int
+    size: int
+    groups: int = 1
+
+    @property
+    def channels(self) -> int:
+        return self.size * self.groups
+
+    @property
+    def per_group(self) -> int:
+        return math.ceil(self.size / self.step)
+
+    @property
+    def count(self) -> int:
+        return self.per_group * self.groups
+
+    @property
+    def rest(self) -> int:
+        """Channels in the last vector of a group."""
+        return self.size - (self.per_group - 1) * self.step
+
+
 class LineKernel:
     """An entry whose chunks take lines of results, or images by blocks of channels, and call a function for each line.
 
@@ -115,21 +141,20 @@ class LineKernel:
     def __init__(
         self,
         module: Module,
-        machine: Machine,
-        lanes: int,
-        shape: tuple[int, int, int],
+        shape: tuple[int, int],
+        channels: ChannelVectors,
         operands: Sequence[tuple[int, int, str]],
         emit_line: Callable[[Function, Line], None],
         threads: int,
         moved: int,
         whole_images: bool = False,
     ):
-        """`shape` is images, lines, channels; a pointer is given for each of the first operands, which are described by
+        """`shape` is images, lines; a pointer is given for each of the first operands, which are described by
         (distance of images, distance of channels, element type)."""
-        self.module, self.machine, self.lanes, self.operands = module, machine, lanes, operands
-        self.images, self.lines, self.channels = shape
+        self.module, self.channels, self.operands = module, channels, operands
+        self.images, self.lines = shape
         self.emit_line, self.whole_images = emit_line, whole_images
-        self.vectors, self.threads, self.moved = math.ceil(self.channels / lanes), threads, moved
+        self.vectors, self.threads, self.moved = channels.count, threads, moved
         parallel = threads > 1 and moved > SERIAL_BYTES
         self.units = self.images * (self.vectors if whole_images else self.lines)
         self.chunks = min(self.units, 4 * threads, MAXIMUM_CHUNKS) if parallel else 1
@@ -139,7 +164,7 @@ class LineKernel:
         """How the lines are taken, for people."""
         unit = "images by channels" if self.whole_images else "lines"
         serial = explain_serial(self.chunks, self.threads, self.moved, SERIAL_BYTES, "bytes")
-        return join_notes(f"{self.units} {unit}, {self.lanes} channels at once", serial)
+        return join_notes(f"{self.units} {unit}, {self.channels.step} channels at once", serial)
 
     def emit(self) -> None:
         function = Function(self.module, ENTRY, [("operands", PTR), ("chunk", I64)])
@@ -173,7 +198,10 @@ class LineKernel:
         self, function: Function, pointers: list[Value], image: Operand, v: Operand, y: Operand | None
     ) -> None:
         """One line, or all, for a vector of channels; the last vector may be masked."""
-        first = function.mul(v, self.lanes)
+        group, piece = function.udiv(v, self.channels.per_group), function.urem(v, self.channels.per_group)
+        if self.channels.groups == 1:
+            group, piece = 0, v
+        first = function.add(function.mul(group, self.channels.size), function.mul(piece, self.channels.step))
         moved = [
             function.offset(pointer, function.mul(first, distance), element)
             for pointer, (_, distance, element) in zip(pointers, self.operands)
@@ -191,11 +219,11 @@ class LineKernel:
             else:
                 line(y, [])
 
-        if self.channels % self.lanes == 0:
+        if self.channels.rest == self.channels.step:
             lines(False)
             return
-        at_end = self.vectors - 1
-        is_last = v == at_end if isinstance(v, int) else function.icmp("eq", v, at_end)
+        at_end = self.channels.per_group - 1
+        is_last = piece == at_end if isinstance(piece, int) else function.icmp("eq", piece, at_end)
         function.if_else(is_last, lambda: lines(True), lambda: lines(False))
 
     def _line_function(self, last: bool) -> str:
@@ -206,8 +234,8 @@ class LineKernel:
             names += [("image", I64), ("y", I64), ("channel", I64)]
             function = Function(self.module, name, names, **HELPER)
             table, *pointers = function.arguments[: count + 1]
-            valid = self.channels - (self.vectors - 1) * self.lanes if last else self.lanes
+            valid = self.channels.rest if last else self.channels.step
             image, y, channel = function.arguments[count + 1 :]
-            self.emit_line(function, Line(table, pointers, image, y, channel, valid, self.lanes))
+            self.emit_line(function, Line(table, pointers, image, y, channel, valid, self.channels.lanes))
             function.return_void()
         return name
