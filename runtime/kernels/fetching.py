@@ -22,7 +22,7 @@ from graphc.runtime.schedule.machine import Machine
 
 FETCH_DEPTH = 64  # steps of k from which on they hide the way of what is fetched
 FETCH_STEPS = 8  # of k, at least, between two rounds of asking
-FETCH_LEAD = 64  # steps of k after the last round
+MOST_ROUNDS = 20  # so many that what is asked for at once can be on its way together
 LINE = 64
 
 
@@ -128,26 +128,20 @@ def stream_blocks(
 
 
 class Fetch:
-    """Asks for all blocks in `rounds` rounds, `steps` of k apart; the last rounds may ask for what lies behind a block,
-    which does no harm."""
+    """Asks for all blocks in `rounds` rounds, `steps` of k apart, which leave `rest` steps."""
 
     def __init__(self, function: Function, blocks: Sequence[MemoryBlock], depth: int):
         self.function, self.blocks = function, blocks
-        self.rounds = max(1, min(max(block.rows for block in blocks), depth // FETCH_STEPS))
-        self.steps = depth // self.rounds
+        most = min(MOST_ROUNDS, depth // FETCH_STEPS, max(block.rows for block in blocks))
+        self.rounds = next((n for n in range(most, most // 2, -1) if depth % n == 0), most)
+        self.steps, self.rest = divmod(depth, self.rounds)
 
     def emit(self, number: Operand) -> None:
-        """One round."""
+        """One round; those behind the last row of a block ask for that again, which is there by then."""
         function = self.function
         for block in self.blocks:
             rows, element = math.ceil(block.rows / self.rounds), memory_element(block.dtype)
+            number = number if block.rows >= self.rounds else function.minimum(number, block.rows - 1)
             first = function.offset(block.pointer, function.mul(number, rows * block.stride), element)
             for at in (row * block.stride + offset for row in range(rows) for offset in block.offsets):
                 function.prefetch(function.offset(first, at, element), locality=2)
-
-
-def plan_rounds(function: Function, groups: Sequence[Sequence[MemoryBlock]], depth: int) -> list[Fetch]:
-    """The groups one after another, each in a part of the depth as large as its share of all lines."""
-    lines = [sum(block.rows * len(block.offsets) for block in group) for group in groups]
-    depth -= min(depth // 3, FETCH_LEAD)
-    return [Fetch(function, group, depth * share // sum(lines)) for group, share in zip(groups, lines) if share]

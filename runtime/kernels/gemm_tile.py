@@ -10,7 +10,7 @@ from graphc.runtime.emit.vectors import register_element
 from graphc.runtime.kernels.arithmetic import PlainArithmetic, vector_of
 from graphc.runtime.kernels.bf16 import PairArithmetic
 from graphc.runtime.kernels.contraction import ContractionOptions
-from graphc.runtime.kernels.fetching import Fetch, FetchPlan, plan_rounds, stream_blocks
+from graphc.runtime.kernels.fetching import Fetch, FetchPlan, stream_blocks
 from graphc.runtime.kernels.finish import emit_in_registers
 from graphc.runtime.kernels.gemm_plan import Plan
 from graphc.runtime.kernels.microkernel import (
@@ -179,29 +179,26 @@ class _TileFunction:
                 packing = Packing(place, plan.panel)
             return contract(self.function, arithmetic, *sides, nest, before, unroll, packing, begin)
 
-        done = 0
-        for fetch in self._find_fetches():
-            steps = fetch.steps
-            nest = [DepthLoop(fetch.rounds, steps * left_step, steps * right_step), DepthLoop(steps, left_step, right_step)]
-            totals = sums(done, nest, totals, fetch.emit)
-            done += fetch.rounds * steps
-        rest = depth - done if isinstance(depth, int) else depth
-        return sums(done, [DepthLoop(rest, left_step, right_step)], totals, None)
+        if not family.fetches.any:
+            return sums(0, [DepthLoop(depth, left_step, right_step)], totals, None)
+        fetch = self._find_fetch()
+        steps = fetch.steps
+        nest = [DepthLoop(fetch.rounds, steps * left_step, steps * right_step), DepthLoop(steps, left_step, right_step)]
+        totals = sums(0, nest, totals, fetch.emit)
+        rest = [DepthLoop(fetch.rest, left_step, right_step)]
+        return sums(plan.depth - fetch.rest, rest, totals, None) if fetch.rest else totals
 
-    def _find_fetches(self) -> list[Fetch]:
+    def _find_fetch(self) -> Fetch:
         """What is fetched meanwhile."""
         plan, fetches, arguments = self.plan, self.family.fetches, self.arguments
-        if not fetches.any:
-            return []
         down, along = self.shape.height, (self.vectors - 1) * plan.lanes + self.last_lanes
         sizes = (along, down) if plan.turned else (down, along)
-        following = [part.at(arguments[f"following{i}"]) for i, part in enumerate(fetches.following)]
-        near = following[: len(fetches.batch_parts)]
+        blocks = [part.at(arguments[f"following{i}"]) for i, part in enumerate(fetches.following)]
         if fetches.streams:
             row, column = arguments["next_row"], arguments["next_column"]
             place = (column, row) if plan.turned else (row, column)
-            near += stream_blocks(self.function, fetches.streams, arguments["operands"], place, sizes, self.batch)
-        return plan_rounds(self.function, [near, following[len(fetches.batch_parts) :]], plan.depth)
+            blocks += stream_blocks(self.function, fetches.streams, arguments["operands"], place, sizes, self.batch)
+        return Fetch(self.function, blocks, plan.depth)
 
     # -- sums in memory
 
