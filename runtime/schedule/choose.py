@@ -149,7 +149,7 @@ def _choose_prefetch(loop: Loop, vectors: list[Vectorize], machine: Machine) -> 
     It belongs into the walk that computes most. A row of its own page is what hardware does not foresee.
     """
     walks = [s for s in loop.body if isinstance(s, Loop) and any(v.variable == s.variable for v in vectors)]
-    large = [b for b in _loaded_inputs(walks) if b.size * b.dtype.size > machine.l2_bytes]
+    large = [b for b in _loaded_inputs(walks) if b.size * b.dtype.size > machine.l2_bytes // 2]
     if len(walks) < 2 or not large or any(_is_indirect(i) for s in walk(loop.body) for i in indices_of(s)):
         return []
     busiest = max(walks[:-1], key=lambda s: _cost_of((s,), {}))
