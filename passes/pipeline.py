@@ -14,6 +14,7 @@ from graphc.passes.fold_constants import FoldConstants
 from graphc.passes.fuse import Fuse
 from graphc.passes.lower_precision import LowerPrecision
 from graphc.passes.manager import run_passes
+from graphc.passes.merge_products import MergeProducts
 from graphc.passes.order_contractions import OrderContractions
 from graphc.passes.place_results import PlaceResults
 from graphc.passes.split_contractions import SplitContractions
@@ -37,6 +38,8 @@ PASSES: tuple[Pass, ...] = (
     FactorProducts(),
     EliminateDeadCode(),
     LowerPrecision(),
+    MergeProducts(),
+    EliminateDeadCode(),
     OrderContractions(),
     Fuse(),
     PlaceResults(),

@@ -1,11 +1,13 @@
 """Contractions: the primitive `dot_general`, and the products that are built from it.
 
 `dot_general(a, b)` sums products over the contracted axes, for each index of the batch axes. Its result has the batch
-dimensions, then the other dimensions of a, then those of b, each in the order in which the operand has them.
+dimensions, then the other dimensions of a, then those of b, each in the order in which the operand has them. Passes give it
+further pairs of operands of the same shapes, whose products it adds.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -35,6 +37,8 @@ def _free_axes(rank: int, *taken: Sequence[int]) -> list[int]:
 
 def _dot_type(types: Sequence[TensorType], batch: AxisPair, contract: AxisPair, precision: str) -> TensorType:
     check_kind(check_same_dtype(types), NUMBERS)
+    if len(types) % 2 or any(t.shape != types[i % 2].shape for i, t in enumerate(types)):
+        raise ShapeError("operands come in pairs of the same shapes")
     a, b = types[0].shape, types[1].shape
     if a is None or b is None:
         return TensorType(types[0].dtype, None)
@@ -48,7 +52,13 @@ def _dot_type(types: Sequence[TensorType], batch: AxisPair, contract: AxisPair, 
     return TensorType(types[0].dtype, tuple(sizes))
 
 
-def _evaluate_dot(attributes: dict[str, Any], a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def _evaluate_dot(attributes: dict[str, Any], *operands: np.ndarray) -> np.ndarray:
+    """The sum over the products of all pairs."""
+    products = [_multiply_pair(attributes, a, b) for a, b in zip(operands[::2], operands[1::2])]
+    return functools.reduce(np.add, products).astype(operands[0].dtype)
+
+
+def _multiply_pair(attributes: dict[str, Any], a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Transposes both operands to (batch, free, contracted) and multiplies matrices, f16 and bf16 in f32."""
     batch, contract = attributes["batch"], attributes["contract"]
     compute = as_dtype(a.dtype).compute.numpy
@@ -62,12 +72,13 @@ def _evaluate_dot(attributes: dict[str, Any], a: np.ndarray, b: np.ndarray) -> n
     depth = math.prod(left.shape[left.ndim - len(contract[0]) :])
     rows, columns, count = math.prod(sizes_a), math.prod(sizes_b), math.prod(batch_sizes)
     product = np.matmul(left.reshape(count, rows, depth), right.reshape(count, depth, columns))
-    return product.reshape(batch_sizes + sizes_a + sizes_b).astype(a.dtype)
+    return product.reshape(batch_sizes + sizes_a + sizes_b)
 
 
 def _dot_gradient(operation: Operation, gradient: Tensor) -> list[Tensor]:
-    a, b = operation.inputs
-    return dot_general_gradients(a, b, gradient, operation.attributes["batch"], operation.attributes["contract"])
+    axes = operation.attributes["batch"], operation.attributes["contract"]
+    pairs = zip(operation.inputs[::2], operation.inputs[1::2])
+    return [found for a, b in pairs for found in dot_general_gradients(a, b, gradient, *axes)]
 
 
 DOT_GENERAL = define(

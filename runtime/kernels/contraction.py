@@ -19,7 +19,8 @@ class Contraction:
     Strides are in elements of the array that they belong to and may be anything that is not negative; a batch stride of
     0 repeats the operand. `dtype` is that of A and B and `result` that of C (the same where it is None);
     f16 and bf16 are summed in f32. `accumulate` adds to what stands in C. `precision` "bf16" rounds f32
-    operands to bf16, with sums in f32.
+    operands to bf16, with sums in f32. With several `terms`, A and B are as many pairs of arrays, each with its share of
+    `depth`.
     The C fields are used where the kernel has no epilogue of its own.
     """
 
@@ -40,6 +41,7 @@ class Contraction:
     result: DType | None = None
     accumulate: bool = False
     precision: str = ""
+    terms: int = 1
 
     def __post_init__(self) -> None:
         for name in ("a_batch", "b_batch", "c_batch"):
@@ -47,6 +49,8 @@ class Contraction:
                 raise ValueError(f"{name} has {len(getattr(self, name))} strides for {len(self.batch)} batch sizes")
         if self.result_dtype.compute != self.dtype.compute:
             raise ValueError(f"sums of {self.dtype.name} cannot be stored as {self.result_dtype.name}")
+        if self.depth % self.terms:
+            raise ValueError(f"{self.terms} terms cannot share {self.depth} steps evenly")
         if self.precision not in ("", "bf16"):
             raise ValueError(f"precision is '' or 'bf16', not {self.precision!r}")
         if self.precision and self.dtype != dtypes.float32:

@@ -2,7 +2,8 @@
 
     kernel = build_contraction(contraction, machine, threads, epilogue)
 
-takes the operands [A, B, what the epilogue asks for...]; without an epilogue [A, B, C]. C is cut into register tiles; K
+takes the operands [A, B, what the epilogue asks for..., A and B of further terms...]; without an epilogue C is what it asks
+for. C is cut into register tiles; K
 runs to its end, or in blocks with partial sums kept in the workspace, so an epilogue sees finished sums and the order of
 summation is that of k, whatever the plan and the number of threads.
 """
@@ -58,7 +59,7 @@ def build_contraction(
         sizes = (c.columns, c.rows) if along_rows else (c.rows, c.columns)
         _emit_without_products(module, c, sizes, machine, ending)
         return make_kernel("contraction", str(module), schedule="no products", bytes_moved=moved)
-    if is_matrix_vector(c, machine) and options == ContractionOptions():
+    if is_matrix_vector(c, machine) and options == ContractionOptions() and c.terms == 1:
         emitter = MatrixVector(module, c, PlainArithmetic(machine, c.dtype, c.dtype), ending, threads, along_rows)
         emitter.emit()
         serial = explain_serial(emitter.chunks, threads, emitter.moved, SERIAL_BYTES, "bytes")

@@ -54,8 +54,7 @@ class GemmEntry:
 
         def one_batch(number: Operand, _: list[Value]) -> list[Value]:
             self.batch = split_index(function, number, self.contraction.batch)
-            self.left = self._moved(bases[0], plan.left)
-            self.right = self._panels_of_batch(bases[1]) if self.prepacked else self._moved(bases[1], plan.right)
+            self._find_operands(bases)
             self.following = self._following(bases, number, end)
             self._panel_blocks()
             return []
@@ -65,12 +64,26 @@ class GemmEntry:
         tiles.end(function)
         function.return_void()
 
+    def _find_operands(self, bases: list[Value]) -> None:
+        self.left = self._moved(bases[0], self.plan.left)
+        self.right = self._panels_of_batch(bases[1]) if self.prepacked else self._moved(bases[1], self.plan.right)
+
+    def _enter_term(self, number: Operand) -> None:
+        """The operands of a term: the first ones lead, the others follow what the epilogue asks for."""
+        function, plan = self.function, self.plan
+        number = function.coerce(number, I64)
+        behind = function.add(function.mul(number, 2), FIRST_OPERAND + self.operand_count - 2)
+        is_first = function.icmp("eq", number, 0)
+        places = [function.select(is_first, constant(i, I64), function.add(behind, i)) for i in (0, 1)]
+        pointers = [function.load(function.offset(self.operands, place, PTR), PTR) for place in places]
+        self._find_operands([pointers[plan.left.operand], pointers[plan.right.operand]])
+
     def _workspaces(self, chunk: Value) -> None:
         function, plan = self.function, self.plan
         self.packed_right = self.packed_left = self.partial = constant(0, PTR)
         if not plan.workspace:
             return
-        slot = FIRST_OPERAND + self.operand_count
+        slot = FIRST_OPERAND + self.operand_count + 2 * (self.contraction.terms - 1)
         workspace = function.load(function.offset(self.operands, slot, PTR), PTR)
         workspace = function.offset(workspace, function.mul(chunk, plan.workspace), "i8")
         self.packed_right = workspace
@@ -130,6 +143,9 @@ class GemmEntry:
         def block(number: Operand, _: list[Value]) -> list[Value]:
             self.k = function.mul(number, plan.depth_block)
             self.steps = function.minimum(function.sub(plan.depth, self.k), plan.depth_block)
+            if self.contraction.terms > 1:
+                self.k, self.steps = 0, plan.depth_block
+                self._enter_term(number)
             self.first_block = self._equal(number, 0)
             self.final_block = self._equal(number, plan.depth_blocks - 1)
             self._row_blocks()

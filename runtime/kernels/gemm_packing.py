@@ -149,12 +149,12 @@ class PanelPacking(_Packing):
             return []
 
         whole = function.mul(function.udiv(self.depth, lanes), lanes)
-        if plan.depth >= lanes:
+        if plan.term_depth >= lanes:
             with function.when(function.icmp("sgt", whole, 0)):
                 function.loop(0, whole, lanes, [], body)
-        if plan.depth % lanes:  # blocks of k but the last are whole vectors
+        if plan.term_depth % lanes:  # blocks of k but the last are whole vectors
             with function.when(function.icmp("slt", whole, self.depth)):
-                steps(whole, plan.depth % lanes)
+                steps(whole, plan.term_depth % lanes)
 
 
 def over_tiles(

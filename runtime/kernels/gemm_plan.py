@@ -77,6 +77,7 @@ class Plan:
     right_workspace: int
     partial_workspace: int
     cycles: float
+    terms: int = 1  # pairs of arrays, each with a block of k of its own
 
     @property
     def panel(self) -> int:
@@ -109,6 +110,11 @@ class Plan:
     def uneven(self) -> bool:
         """The last panel differs from the others."""
         return self.last_vectors != self.vectors or self.last_lanes != self.lanes
+
+    @property
+    def term_depth(self) -> int:
+        """Steps of k from which all blocks but the last are whole vectors."""
+        return self.depth // self.terms
 
     @property
     def depth_blocks(self) -> int:
@@ -279,6 +285,8 @@ def _complete(
     half = machine.l2_bytes // 2
     depth_block = options.depth_block or _depth_block(contraction, left_bytes, half, lanes)
     depth_block = depth if depth_block >= depth else math.ceil(depth_block / lanes) * lanes
+    if contraction.terms > 1:
+        depth_block = depth // contraction.terms
     blocked = depth_block < depth
     tile_bytes = tiles.highest * depth_block * size
     row_block = min(chunk_tiles, options.row_block or max(1, half // tile_bytes))
@@ -286,6 +294,8 @@ def _complete(
     panel_bytes = math.ceil(depth_block / lanes) * lanes * panel * size
     room = machine.l3_bytes // (2 * max(1, threads))
     panel_block = min(chunk_panels, options.panel_block or (max(1, min(room, 4 << 20) // panel_bytes) if several else 1))
+    if contraction.terms > 1:  # sums of a block of panels stay near while the terms come and go
+        panel_block = min(panel_block, max(1, half // (chunk_tiles * _sums_slot(tiles, panel) * size)))
     left_packing = options.left_packing or _left_packing(machine, left, tiles, depth, panels, lanes)
     packed_right = chosen.right_packing in ("fused", "packed")
     left_stride = _left_stride(left, left_packing, tiles, depth_block, size)
@@ -311,6 +321,7 @@ def _complete(
         right_workspace=_whole(panel_block * panel_bytes) if packed_right else 0,
         partial_workspace=_whole(chunk_tiles * panel_block * _sums_slot(tiles, panel) * size) if blocked else 0,
         cycles=chosen.cycles * contraction.batches,
+        terms=contraction.terms,
     )
 
 

@@ -47,7 +47,8 @@ class _ContractionLowering:
         self.batch, self.rows, self.columns, self.depth = _name_dimensions(self.anchor)
 
     def lower(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], prepared: int | None) -> list[LoweredStep]:
-        a, b = self._operand_accesses()
+        pairs = self._operand_accesses()
+        a, b = pairs[0]
         index = [variable(d.name) for d in (*self.batch, *self.rows, *self.columns)]
         given = find_given(self.body, "contraction")
         read = self._extra_accesses(index)
@@ -69,13 +70,13 @@ class _ContractionLowering:
 
         (result, *_) = (tile_access(i) for i in results.values())
         contraction = Contraction(
-            rows.extent, columns.extent, depth.extent,
+            rows.extent, columns.extent, depth.extent * len(pairs),
             a_row=a.index.coefficient(rows.name), a_column=a.index.coefficient(depth.name),
             b_row=b.index.coefficient(depth.name), b_column=b.index.coefficient(columns.name),
             c_row=result.row, c_column=result.column,
             batch=tuple(d.extent for d in batch), a_batch=strides(a.index), b_batch=strides(b.index), c_batch=result.batch,
             dtype=self.anchor.inputs[0].dtype, result=self.anchor.output.dtype,
-            precision=self.anchor.attributes.get("precision", ""),
+            precision=self.anchor.attributes.get("precision", ""), terms=len(pairs),
         )  # fmt: skip
         epilogue = None
         if tuple(_before_transpose(t) for t in self.body.fetches) != (self.anchor.output,):
@@ -92,14 +93,23 @@ class _ContractionLowering:
         actual = dict(zip(self.sources, inputs))
         arguments = [Argument(actual[x.source], x.index.constant * x.source.dtype.size) for x in (a, b, *read.values())]
         arguments += [*given_arguments(given), *arguments_of(outputs)]
+        for pair in pairs[1:]:
+            arguments += [Argument(actual[x.source], x.index.constant * x.source.dtype.size) for x in pair]
         return [LoweredStep(kernel, tuple(arguments), self.label, offers)]
 
-    def _operand_accesses(self) -> tuple[Access, Access]:
-        """Where the elements of A and B lie, in terms of the named dimensions."""
+    def _operand_accesses(self) -> list[tuple[Access, Access]]:
+        """Where the elements of every A and B lie, in terms of the named dimensions. All pairs lie alike."""
+        inputs = self.anchor.inputs
+        pairs = [self._pair_access(a, b) for a, b in zip(inputs[::2], inputs[1::2])]
+        for pair in pairs[1:]:
+            if any(set(access.index.terms) != set(first.index.terms) for access, first in zip(pair, pairs[0])):
+                raise ValueError(f"{self.anchor.name}: the terms of a sum of products lie in different ways")
+        return pairs
+
+    def _pair_access(self, a: Tensor, b: Tensor) -> tuple[Access, Access]:
         (a_batch, b_batch), (a_depth, b_depth) = self.anchor.attributes["batch"], self.anchor.attributes["contract"]
         found = []
-        sides = ((self.anchor.inputs[0], a_batch, a_depth, self.rows), (self.anchor.inputs[1], b_batch, b_depth, self.columns))
-        for tensor, batch_axes, depth_axes, free in sides:
+        for tensor, batch_axes, depth_axes, free in ((a, a_batch, a_depth, self.rows), (b, b_batch, b_depth, self.columns)):
             names: dict[int, Dimension] = dict(zip(batch_axes, self.batch)) | dict(zip(depth_axes, self.depth))
             rest = [axis for axis in range(len(tensor.type.sizes)) if axis not in names]
             names |= dict(zip(rest, free))
@@ -149,7 +159,7 @@ def _transpose_index(tensor: Tensor, index: Sequence[Index]) -> list[Index]:
 
 
 def _name_dimensions(anchor: Operation) -> tuple[list[Dimension], list[Dimension], list[Dimension], list[Dimension]]:
-    a, b = (t.type.sizes for t in anchor.inputs)
+    a, b = (t.type.sizes for t in anchor.inputs[:2])
     (a_batch, b_batch), (a_depth, b_depth) = anchor.attributes["batch"], anchor.attributes["contract"]
     batch = [Dimension(f"b{i}", a[axis]) for i, axis in enumerate(a_batch)]
     depth = [Dimension(f"k{i}", a[axis]) for i, axis in enumerate(a_depth)]
