@@ -13,7 +13,7 @@ from graphc.runtime.kernels.convolution import Axis, ImageWindows, forward_axis
 from graphc.runtime.kernels.windows import ChannelVectors, Line, LineKernel, loop_if_any, over_groups, valid_taps
 from graphc.runtime.schedule.machine import Machine
 
-GROUP = 4  # windows whose results are kept in registers together
+MOST_VECTORS = 4  # of one window that are taken together, or of neighbouring windows where channels are fewer
 
 
 @dataclass(frozen=True)
@@ -86,9 +86,23 @@ class _Pool:
     def __init__(self, pooling: Pooling, machine: Machine, threads: int, kind: str):
         self.pooling, self.machine, self.threads, self.kind = pooling, machine, threads, kind
         self.dtype, self.compute = pooling.dtype, pooling.dtype.compute
-        self.lanes = machine.lanes(self.compute.bits)
+        self.vectors = self.neighbours(machine.lanes(self.compute.bits))
+        self.lanes = machine.lanes(self.compute.bits) * self.vectors
         self.type = register_type(self.compute, self.lanes)
         self.element = memory_element(self.dtype)
+
+    def neighbours(self, lanes: int) -> int:
+        """Neighbouring vectors of channels that are taken together, so that memory is read in longer pieces.
+
+        As many as leave no rest, and where the threads share the channels, enough for each of them.
+        """
+        p, count = self.pooling, MOST_VECTORS
+        while count > 1:
+            blocks, rest = divmod(p.channels, count * lanes)
+            if not rest and (not self.shares_lines() or p.images * blocks >= 2 * self.threads):
+                break
+            count //= 2
+        return count
 
     def kernel(self) -> Kernel:
         p, module = self.pooling, Module()
@@ -146,7 +160,7 @@ class _Pool:
                 place = function.offset(target, function.mul(function.add(x, n), p.channels), self.element)
                 self._store(function, total, place, mask)
 
-        over_groups(function, p.columns, GROUP, windows)
+        over_groups(function, p.columns, MOST_VECTORS // self.vectors, windows)
 
     # -- steps
 

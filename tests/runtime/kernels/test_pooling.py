@@ -72,7 +72,7 @@ def random_pooling(seed: int, kinds: tuple) -> Pooling:
             images=pick.choice([1, 2, 3, 5]),
             height=pick.randint(1, 13),
             width=pick.randint(1, 13),
-            channels=pick.choice([1, 2, 3, 8, 15, 16, 17, 32, 40, 65]),
+            channels=pick.choice([1, 2, 3, 8, 15, 16, 17, 32, 40, 64, 65, 96]),
             kernel=kernel,
             strides=pick.choice([kernel, (1, 1), (2, 2), (2, 1), (3, 3)]),
             padding=pick.choice([(0, 0, 0, 0), (0, 1, 0, 1), (1, 1, 1, 1), (1, 0, 2, 1)]),
