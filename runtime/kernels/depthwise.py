@@ -1,4 +1,4 @@
-"""Depthwise convolution and its gradients: every channel has filters of its own, and lanes run along filters.
+"""Depthwise convolution and the gradient of its images: every channel has filters of its own, and lanes run along filters.
 
     result[n, y, x, c * m + q] = sum over i, j of image[n, y*sy + i*dy - top, x*sx + j*dx - left, c] * filter[i, j, c, q]
 
@@ -28,13 +28,11 @@ from graphc.runtime.kernels.windows import (
     LineKernel,
     loop_if_any,
     over_groups,
-    valid_outputs,
     valid_taps,
 )
 from graphc.runtime.schedule.machine import Machine
 
 GROUP = 8  # results that are kept in registers together
-SUMS = 12  # of taps and pixels, of the gradient of a line of filters
 MOST_VECTORS = 16  # of the filters of the channels whose gradients are summed together
 
 
@@ -93,32 +91,14 @@ def build_depthwise_input_gradient(
     return _InputGradient(convolution, machine, ending).kernel(threads)
 
 
-def build_depthwise_filter_gradient(
-    convolution: DepthwiseConvolution, machine: Machine, threads: int, epilogue: Epilogue | None = None
-) -> Kernel:
-    """[images, gradient of the result, gradient of the filter]; rows are taps, columns channels of the result."""
-    ending = epilogue or StoreEpilogue(convolution.dtype, convolution.filters)
-    return _FilterGradient(convolution, machine, ending).kernel(threads)
-
-
-class _Depthwise:
-    """What the three share: operands by filters, and a line for one vector of them."""
-
-    family = "depthwise"
+class DepthwiseVectors:
+    """How vectors of filters, and of the channels that belong to them, are loaded."""
 
     def __init__(self, convolution: DepthwiseConvolution, machine: Machine, epilogue: Epilogue):
         self.convolution, self.machine, self.epilogue = convolution, machine, epilogue
         self.arithmetic = PlainArithmetic(machine, convolution.dtype, convolution.dtype)
         self.lanes, self.element = self.arithmetic.lanes, memory_element(convolution.dtype)
         self.zero = constant(0, vector_of(self.arithmetic.total, self.lanes))
-
-    def shape(self) -> tuple[int, int, int]:
-        """Images, lines and channels of the result."""
-        raise NotImplementedError
-
-    def image_sizes(self) -> tuple[int, int]:
-        """Distance of the images of both operands, 0 where they have none."""
-        raise NotImplementedError
 
     def vectors(self) -> ChannelVectors:
         """Of the filters, as many whole channels as fill a vector, or pieces of one channel."""
@@ -127,35 +107,16 @@ class _Depthwise:
             return ChannelVectors(self.lanes, self.lanes, c.multiplier, c.channels)
         return ChannelVectors(self.lanes, self.lanes // c.multiplier * c.multiplier, c.filters)
 
-    def emit_line(self, function: Function, line: Line) -> None:
-        raise NotImplementedError
-
-    def kernel(self, threads: int) -> Kernel:
-        module, c = Module(), self.convolution
-        images, height, _ = self.shape()
-        operands = [(size, 0, self.element) for size in self.image_sizes()]
-        lines = LineKernel(
-            module, (images, height), self.vectors(), operands, self.emit_line, threads, c.bytes_moved, self.shares_lines()
-        )
-        lines.emit()
-        return make_kernel(
-            self.family, str(module), chunks=lines.chunks, schedule=lines.schedule, flops=c.flops, bytes_moved=c.bytes_moved
-        )
-
-    def shares_lines(self) -> bool:
-        """A chunk has some vectors of all lines."""
-        return False
-
-    def load(self, function: Function, place: Value, line: Line) -> Value:
+    def load(self, function: Function, place: Value, valid: int) -> Value:
         """The filters' elements at the place of the first one."""
-        return load(function, self.machine, place, self.convolution.dtype, self.lanes, line.mask)
+        return load(function, self.machine, place, self.convolution.dtype, self.lanes, lane_mask(valid, self.lanes))
 
-    def load_channels(self, function: Function, place: Value, line: Line) -> Value:
+    def load_channels(self, function: Function, place: Value, valid: int) -> Value:
         """Elements of the filters' channels, each in the lanes of all its filters; `place` is that of the first one."""
         dtype, multiplier = self.convolution.dtype, self.convolution.multiplier
         if multiplier == 1:
-            return self.load(function, place, line)
-        count = max(1, line.valid // multiplier)
+            return self.load(function, place, valid)
+        count = max(1, valid // multiplier)
         values = load(function, self.machine, place, dtype, count)
         if count == 1:
             return function.splat(values, self.lanes)
@@ -164,6 +125,32 @@ class _Depthwise:
     def place(self, function: Function, base: Value, row: Operand, column: Operand, width: int, channels: int) -> Value:
         at = function.add(function.mul(row, width * channels), function.mul(column, channels))
         return function.offset(base, at, self.element)
+
+
+class _Lines(DepthwiseVectors):
+    """What the two have in common that compute line by line of their result."""
+
+    family = "depthwise"
+
+    def shape(self) -> tuple[int, int]:
+        """Images and lines of the result."""
+        raise NotImplementedError
+
+    def image_sizes(self) -> tuple[int, int]:
+        """Distance of the images of both operands, 0 where they have none."""
+        raise NotImplementedError
+
+    def emit_line(self, function: Function, line: Line) -> None:
+        raise NotImplementedError
+
+    def kernel(self, threads: int) -> Kernel:
+        module, c = Module(), self.convolution
+        operands = [(size, 0, self.element) for size in self.image_sizes()]
+        lines = LineKernel(module, self.shape(), self.vectors(), operands, self.emit_line, threads, c.bytes_moved)
+        lines.emit()
+        return make_kernel(
+            self.family, str(module), chunks=lines.chunks, schedule=lines.schedule, flops=c.flops, bytes_moved=c.bytes_moved
+        )
 
     def finish(
         self, function: Function, line: Line, values: Sequence[Value], row: Operand, offsets: Sequence[int]
@@ -175,10 +162,9 @@ class _Depthwise:
         self.epilogue.emit(function, tile)
 
 
-class _Forward(_Depthwise):
-    def shape(self) -> tuple[int, int, int]:
-        c = self.convolution
-        return c.images, c.result_height, c.filters
+class _Forward(_Lines):
+    def shape(self) -> tuple[int, int]:
+        return self.convolution.images, self.convolution.result_height
 
     def image_sizes(self) -> tuple[int, int]:
         c = self.convolution
@@ -200,11 +186,11 @@ class _Forward(_Depthwise):
                 weights = self.place(function, filters, tap, 0, c.kernel_width, c.filters)
                 seen = self.place(function, image, y, function.mul(x, columns.stride), c.width, c.channels)
                 for j in taps:
-                    weight = self.load(function, function.offset(weights, j * c.filters, self.element), line)
+                    weight = self.load(function, function.offset(weights, j * c.filters, self.element), line.valid)
                     for n in range(size):
                         offset = n * columns.stride + j * columns.step + columns.start
                         place = function.offset(seen, offset * c.channels, self.element)
-                        value = self.load_channels(function, place, line)
+                        value = self.load_channels(function, place, line.valid)
                         totals[n] = self.arithmetic.multiply_add(function, value, weight, totals[n])
                 return totals
 
@@ -214,7 +200,7 @@ class _Forward(_Depthwise):
         over_groups(function, columns, GROUP, windows)
 
 
-class _InputGradient(_Depthwise):
+class _InputGradient(_Lines):
     """The lines of the image in turn; which taps reach a line or a column depends on its remainder by the stride.
 
     A line is one for a vector of channels, which have several vectors of filters.
@@ -222,9 +208,8 @@ class _InputGradient(_Depthwise):
 
     family = "depthwise_input_gradient"
 
-    def shape(self) -> tuple[int, int, int]:
-        c = self.convolution
-        return c.images, c.height, c.channels
+    def shape(self) -> tuple[int, int]:
+        return self.convolution.images, self.convolution.height
 
     def image_sizes(self) -> tuple[int, int]:
         c = self.convolution
@@ -318,69 +303,3 @@ def _every(function: Function, vectors: Sequence[Value], start: int, step: int) 
         picked = [lanes + place if 0 <= place < lanes else c for c, place in enumerate(places)]
         result = function.shuffle(result, vectors[number], picked)
     return result
-
-
-class _FilterGradient(_Depthwise):
-    """A line is a line of taps; all its taps are summed at once over all pixels of all images."""
-
-    family = "depthwise_filter_gradient"
-
-    def shape(self) -> tuple[int, int, int]:
-        return 1, self.convolution.kernel_height, self.convolution.filters
-
-    def image_sizes(self) -> tuple[int, int]:
-        return 0, 0
-
-    def emit_line(self, function: Function, line: Line) -> None:
-        c = self.convolution
-        images = function.offset(line.pointers[0], function.udiv(line.channel, c.multiplier), self.element)
-        gradients = function.offset(line.pointers[1], line.channel, self.element)
-        rows, columns = c.rows, c.columns
-        sets = max(1, SUMS // max(1, c.kernel_width))  # of sums, for pixels in turn, so that they do not wait for each other
-        low, high = valid_outputs(function, rows, line.y)
-        top = function.add(function.mul(line.y, rows.step), rows.start)
-        whole = [o for o in range(columns.outputs) if len(columns.valid_taps(o)) == columns.taps]
-        inner = (whole[0], whole[-1] + 1) if whole else (columns.outputs, columns.outputs)
-
-        def image(n: Operand, totals: list[Value]) -> list[Value]:
-            source = function.offset(images, function.mul(n, c.height * c.width * c.channels), self.element)
-            gradient = function.offset(
-                gradients, function.mul(n, c.result_height * c.result_width * c.filters), self.element
-            )
-
-            def result_line(at: Operand, totals: list[Value]) -> list[Value]:
-                o = function.add(low, at)
-                y = function.add(function.mul(o, rows.stride), top)
-                shares = self.place(function, gradient, o, 0, c.result_width, c.filters)
-                seen = self.place(function, source, y, 0, c.width, c.channels)
-
-                def pixels(x: Operand, totals: list[Value], count: int, taps: range) -> list[Value]:
-                    totals = list(totals)
-                    first_share = function.offset(shares, function.mul(x, c.filters), self.element)
-                    first = function.offset(seen, function.mul(x, columns.stride * c.channels), self.element)
-                    for number in range(count):
-                        share = self.load(function, function.offset(first_share, number * c.filters, self.element), line)
-                        for j in taps:
-                            column = number * columns.stride + columns.start + j * columns.step
-                            place = function.offset(first, column * c.channels, self.element)
-                            value = self.load_channels(function, place, line)
-                            slot = number * columns.taps + j
-                            totals[slot] = self.arithmetic.multiply_add(function, value, share, totals[slot])
-                    return totals
-
-                for x in (*range(inner[0]), *range(inner[1], columns.outputs)):
-                    totals = pixels(x, totals, 1, columns.valid_taps(x))
-                end = inner[0] + (inner[1] - inner[0]) // sets * sets
-                every = range(columns.taps)
-                totals = function.loop(inner[0], end, sets, totals, lambda x, t: pixels(x, t, sets, every))
-                return pixels(end, totals, inner[1] - end, every) if inner[1] > end else totals
-
-            return loop_if_any(function, function.sub(high, low), totals, result_line)
-
-        fresh = [self.zero] * (sets * columns.taps)
-        totals = function.loop(0, c.images, 1, fresh, image)
-        sums = totals[: columns.taps]
-        for number in range(1, sets):
-            parts = totals[number * columns.taps : (number + 1) * columns.taps]
-            sums = [function.fadd(a, b) for a, b in zip(sums, parts)]
-        self.finish(function, line, sums, function.mul(line.y, c.kernel_width), range(columns.taps))

@@ -131,6 +131,22 @@ class ChannelVectors:
         return self.size - (self.per_group - 1) * self.step
 
 
+def at_vector(
+    function: Function, channels: ChannelVectors, number: Operand, body: Callable[[Operand, int], None]
+) -> None:
+    """Calls body(first channel, how many are valid) for one vector; the body is emitted twice where some have fewer."""
+    group, piece = function.udiv(number, channels.per_group), function.urem(number, channels.per_group)
+    if channels.groups == 1:
+        group, piece = 0, number
+    first = function.add(function.mul(group, channels.size), function.mul(piece, channels.step))
+    if channels.rest == channels.step:
+        body(first, channels.step)
+        return
+    at_end = channels.per_group - 1
+    is_last = piece == at_end if isinstance(piece, int) else function.icmp("eq", piece, at_end)
+    function.if_else(is_last, lambda: body(first, channels.rest), lambda: body(first, channels.step))
+
+
 class LineKernel:
     """An entry whose chunks take lines of results, or images by blocks of channels, and call a function for each line.
 
@@ -198,20 +214,16 @@ class LineKernel:
         self, function: Function, pointers: list[Value], image: Operand, v: Operand, y: Operand | None
     ) -> None:
         """One line, or all, for a vector of channels; the last vector may be masked."""
-        group, piece = function.udiv(v, self.channels.per_group), function.urem(v, self.channels.per_group)
-        if self.channels.groups == 1:
-            group, piece = 0, v
-        first = function.add(function.mul(group, self.channels.size), function.mul(piece, self.channels.step))
-        moved = [
-            function.offset(pointer, function.mul(first, distance), element)
-            for pointer, (_, distance, element) in zip(pointers, self.operands)
-        ]
+        def take(first: Operand, valid: int) -> None:
+            moved = [
+                function.offset(pointer, function.mul(first, distance), element)
+                for pointer, (_, distance, element) in zip(pointers, self.operands)
+            ]
 
-        def lines(last: bool) -> None:
             def line(number: Operand, _: list[Value]) -> list[Value]:
                 numbers = [function.coerce(n, I64) for n in (image, number, first)]
                 arguments = [function.arguments[0], *moved, *numbers]
-                function.call(f"@{self._line_function(last)}", "void", arguments)
+                function.call(f"@{self._line_function(valid)}", "void", arguments)
                 return []
 
             if y is None:
@@ -219,22 +231,16 @@ class LineKernel:
             else:
                 line(y, [])
 
-        if self.channels.rest == self.channels.step:
-            lines(False)
-            return
-        at_end = self.channels.per_group - 1
-        is_last = piece == at_end if isinstance(piece, int) else function.icmp("eq", piece, at_end)
-        function.if_else(is_last, lambda: lines(True), lambda: lines(False))
+        at_vector(function, self.channels, v, take)
 
-    def _line_function(self, last: bool) -> str:
-        name = "line_last" if last else "line"
+    def _line_function(self, valid: int) -> str:
+        name = f"line_{valid}"
         if name not in self.module.functions:
             count = len(self.operands)
             names = [("table", PTR), *((f"p{i}", PTR) for i in range(count))]
             names += [("image", I64), ("y", I64), ("channel", I64)]
             function = Function(self.module, name, names, **HELPER)
             table, *pointers = function.arguments[: count + 1]
-            valid = self.channels.rest if last else self.channels.step
             image, y, channel = function.arguments[count + 1 :]
             self.emit_line(function, Line(table, pointers, image, y, channel, valid, self.channels.lanes))
             function.return_void()

@@ -17,9 +17,9 @@ from graphc.runtime.kernels.convolution_kernels import (
 from graphc.runtime.kernels.depthwise import (
     DepthwiseConvolution,
     build_depthwise,
-    build_depthwise_filter_gradient,
     build_depthwise_input_gradient,
 )
+from graphc.runtime.kernels.depthwise_filter import build_depthwise_filter_gradient
 from graphc.runtime.kernels.sequence import KernelSequence, single
 from graphc.runtime.lower.epilogue import RegionEpilogue, TileAccess
 from graphc.runtime.lower.given import find_given, given_arguments

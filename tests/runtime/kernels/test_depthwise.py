@@ -7,15 +7,16 @@ import random
 
 import numpy as np
 import pytest
-from kernel_running import guarded, guarded_copy, machines, run_kernel
+from kernel_running import guarded, guarded_copy, machines, run_sequence
 
 from graphc import dtypes
 from graphc.runtime.kernels.depthwise import (
     DepthwiseConvolution,
     build_depthwise,
-    build_depthwise_filter_gradient,
     build_depthwise_input_gradient,
 )
+from graphc.runtime.kernels.depthwise_filter import build_depthwise_filter_gradient
+from graphc.runtime.kernels.sequence import KernelSequence, single
 
 MACHINES = machines()
 TOLERANCE = {dtypes.float32: 3e-6, dtypes.float64: 1e-14, dtypes.float16: 2e-3, dtypes.bfloat16: 1.5e-2}
@@ -95,7 +96,8 @@ def check(seed: int, threads: int | None = None) -> list[np.ndarray]:
         ("filter gradient", build_depthwise_filter_gradient, filter_gradient, images, gradient, filters),
     ):
         result = guarded(like.shape, c.dtype.numpy, bool(seed % 2))
-        run_kernel(build(c, machine, threads), [first, second, result], machine)
+        built = build(c, machine, threads)
+        run_sequence(built if isinstance(built, KernelSequence) else single(built, 3), [first, second, result], machine)
         expected, scale = reference(c, first, second), reference(c, abs(first), abs(second)) + 1
         error = np.max(abs(result.astype(np.float64) - expected) / scale)
         assert error < TOLERANCE[c.dtype], (what, c, error)
