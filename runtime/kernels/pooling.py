@@ -252,9 +252,9 @@ class _PoolGradient(_Pool):
         return function.select(equal, rest, zero), function.select(equal, zero, rest)
 
     def _clear(self, function: Function, image: Value, y: Value, mask: Value | None) -> None:
-        """Zeros in the lines of the image that begin with this line of windows and end before the next one.
+        """Zeros in the lines of the image that this line of windows is the first to reach, and those up to the next one's.
 
-        Where lines of windows share lines of the image, the first one clears the whole image.
+        The first line of windows clears those above it too, the last one all that are left.
         """
         p, rows = self.pooling, self.pooling.rows
         if self.alone and self._covered():
@@ -272,11 +272,8 @@ class _PoolGradient(_Pool):
             return []
 
         is_first, is_last = function.icmp("eq", y, 0), function.icmp("eq", y, rows.outputs - 1)
-        if self.shares_lines():
-            with function.when(is_first):
-                function.loop(0, p.height, 1, [], line)
-            return
-        begin = function.coerce(function.add(function.mul(y, rows.stride), rows.start), "i64")
+        shared = max(0, rows.taps - rows.stride)
+        begin = function.coerce(function.add(function.mul(y, rows.stride), rows.start + shared), "i64")
         end = function.add(begin, rows.stride)
         low = function.select(is_first, 0, function.maximum(begin, 0))
         high = function.select(is_last, p.height, function.minimum(end, p.height))
