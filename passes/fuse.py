@@ -250,8 +250,6 @@ class _Fusion:
 
     def _would_cycle(self, producer: Region, consumer: Region) -> bool:
         """Whether a path leads from the producer through other regions into the consumer."""
-        first = self.position[producer.operations[0]]
-        last = self.position[consumer.operations[-1]]
         after, before = producer.readers - {consumer}, consumer.reads - {producer}
         later, earlier = list(after), list(before)
         # From both sides, a region at a time: often there is little behind the one or in front of the other.
@@ -260,14 +258,14 @@ class _Fusion:
             if region in before:
                 return True
             for reader in region.readers:
-                if reader not in after and self.position[reader.operations[0]] <= last:
+                if reader not in after:
                     after.add(reader)
                     later.append(reader)
             region = earlier.pop()
             if region in after:
                 return True
             for read in region.reads:
-                if read not in before and self.position[read.operations[-1]] >= first:
+                if read not in before:
                     before.add(read)
                     earlier.append(read)
         return False
