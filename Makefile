@@ -5,8 +5,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-# What every schedule, machine, call path and number of threads must leave as it is, with guard pages on either side.
-MODES := GRAPHC_GUARD=1 GRAPHC_GUARD=start GRAPHC_SCHEDULE=serial GRAPHC_SCHEDULE=parallel GRAPHC_SCHEDULE=scalar \
+# Guard pages on either side of what kernels may touch: all tests. What every schedule, machine, call path and number of threads
+# must leave as it is: those that run kernels.
+GUARDS := GRAPHC_GUARD=1 GRAPHC_GUARD=start
+MODES := GRAPHC_SCHEDULE=serial GRAPHC_SCHEDULE=parallel GRAPHC_SCHEDULE=scalar \
 	GRAPHC_CONVOLUTION=direct GRAPHC_CONVOLUTION=winograd GRAPHC_MACHINE=avx2 GRAPHC_MACHINE=sse GRAPHC_THREADS=1 \
 	GRAPHC_THREADS=4 GRAPHC_CALL_PATH=python
 MODE_TESTS := tests/runtime tests/graphc/ops
@@ -23,6 +25,9 @@ test: $(READY) lint types
 	$(BIN)/python -m pytest -n 2 --dist worksteal tests
 
 check-modes: $(READY)
+	@for mode in $(GUARDS); do \
+		echo "$$mode"; env $$mode $(BIN)/python -m pytest -q -n 2 --dist worksteal tests || exit 1; \
+	done
 	@for mode in $(MODES); do \
 		echo "$$mode"; env $$mode $(BIN)/python -m pytest -q -n 2 --dist worksteal $(MODE_TESTS) || exit 1; \
 	done
