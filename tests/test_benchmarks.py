@@ -125,3 +125,11 @@ def test_the_command_explains_what_it_does_not_know(arguments, message, capsys):
     with pytest.raises(SystemExit):
         works.parse(arguments)
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", sorted(p.stem for p in BENCHMARKS.glob("*.py")))
+def test_what_benchmarks_import_of_graphc_exists(name):
+    for node in ast.walk(ast.parse((BENCHMARKS / f"{name}.py").read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("graphc"):
+            module = importlib.import_module(node.module)
+            assert not [alias.name for alias in node.names if not hasattr(module, alias.name)]
