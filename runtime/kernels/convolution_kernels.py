@@ -7,6 +7,8 @@ result (or the taps and channels of the filter), counted in the order of memory,
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from graphc.runtime.emit.function import Module
 from graphc.runtime.kernel import Kernel, make_kernel
 from graphc.runtime.kernels.contraction import Contraction
@@ -15,6 +17,7 @@ from graphc.runtime.kernels.convolution_direct import DirectConvolution
 from graphc.runtime.kernels.convolution_filter import FilterTurning, Layouts, turned_layouts
 from graphc.runtime.kernels.convolution_gradient import FilterGradient
 from graphc.runtime.kernels.convolution_gradient_plan import plan_filter_gradient
+from graphc.runtime.kernels.convolution_mirrored import filter_from_mirror_image, mirror_image, mirrored_filter
 from graphc.runtime.kernels.convolution_plan import DirectPlan, DirectProblem, plan_direct
 from graphc.runtime.kernels.convolution_scatter import ScatteredGradient, ScatterPlan, plan_scatter, tap_products
 from graphc.runtime.kernels.convolution_tiles import FilterLayout
@@ -23,6 +26,7 @@ from graphc.runtime.kernels.gemm_plan import SERIAL_FLOPS
 from graphc.runtime.kernels.sequence import KernelSequence, SequenceStep, single
 from graphc.runtime.kernels.tile import Epilogue, StoreEpilogue
 from graphc.runtime.kernels.winograd_kernels import (
+    Tiled,
     choose_filter_tiles,
     choose_input_gradient,
     choose_winograd,
@@ -62,6 +66,11 @@ def build_convolution(
     )
     plan = plan_direct(problem, machine, threads)
     tiled = choose_winograd(c.method, problem, plan, machine, threads)
+    mirrored = mirror_image(c, machine)
+    scatter = plan_scatter(mirrored, machine, threads) if mirrored is not None else None
+    if mirrored is not None and scatter is not None and _is_worth_scattering(scatter, tiled, plan):
+        turning, elements = mirrored_filter(c, machine, scatter.panel)
+        return _scattered("convolution", mirrored, machine, threads, scatter, turning, elements, epilogue, count)
     panel = (tiled.plan if tiled else plan).panel
     layout = FilterLayout(c.kernel_width * c.channels * c.filters, c.channels * c.filters, c.filters, panel, False)
     if tiled is not None:
@@ -101,10 +110,14 @@ def build_convolution_input_gradient(
     )
     plan = plan_direct(problem, machine, threads)
     tiled = choose_input_gradient(c, problem, plan, machine, threads)
-    cheapest = (tiled.plan if tiled else plan).cycles
     scatter = None if c.method.startswith("winograd") else plan_scatter(c, machine, threads)
-    if scatter is not None and scatter.cycles < WORTH_SCATTERING * cheapest:
-        return _scattered_gradient(c, machine, threads, scatter, epilogue, count)
+    if scatter is not None and _is_worth_scattering(scatter, tiled, plan):
+        products = tap_products(c)
+        phases = ((gradient_axes(products.rows)[0], gradient_axes(products.columns)[0]),)
+        layouts, elements = turned_layouts(products, phases, scatter.panel)
+        turning = FilterTurning(products, machine, phases, layouts, scatter.panel, threads).kernel()
+        name = "convolution_input_gradient"
+        return _scattered(name, c, machine, threads, scatter, turning, elements, epilogue, count)
     panel = (tiled.plan if tiled else plan).panel
     if tiled is not None and tiled.plan.scattered:
         phases = ((c.rows, c.columns),)
@@ -125,19 +138,28 @@ def build_convolution_input_gradient(
     return KernelSequence(count, steps, (elements * c.dtype.compute.size,))
 
 
-def _scattered_gradient(
-    convolution: Convolution, machine: Machine, threads: int, plan: ScatterPlan, epilogue: Epilogue | None, count: int
+def _is_worth_scattering(scatter: ScatterPlan, tiled: Tiled | None, direct: DirectPlan) -> bool:
+    return scatter.cycles < WORTH_SCATTERING * (tiled.plan if tiled else direct).cycles
+
+
+def _scattered(
+    name: str,
+    convolution: Convolution,
+    machine: Machine,
+    threads: int,
+    plan: ScatterPlan,
+    turning: Kernel,
+    elements: int,
+    epilogue: Epilogue | None,
+    count: int,
 ) -> KernelSequence:
-    c, products = convolution, tap_products(convolution)
-    phases = ((gradient_axes(products.rows)[0], gradient_axes(products.columns)[0]),)
-    layouts, elements = turned_layouts(products, phases, plan.panel)
-    turning = FilterTurning(products, machine, phases, layouts, plan.panel, threads).kernel()
-    module = Module()
-    gradient = ScatteredGradient(module, c, machine, plan, layouts[0][0], epilogue)
+    """The gradient of the convolution's images from its filter, which `turning` brings into panels of so many elements."""
+    c, module = convolution, Module()
+    gradient = ScatteredGradient(module, c, machine, plan, epilogue)
     gradient.emit()
     flops = 2 * c.images * c.rows.total_taps * c.columns.total_taps * c.channels * c.filters
     kernel = make_kernel(
-        "convolution_input_gradient",
+        name,
         str(module),
         chunks=plan.chunks,
         workspace=gradient.workspace,
@@ -164,6 +186,11 @@ def build_convolution_filter_gradient(
     plan = plan_filter_gradient(c, machine, threads)
     flops = 2 * c.images * c.rows.total_taps * c.columns.total_taps * c.channels * c.filters
     tiled = choose_filter_tiles(c, plan, machine, threads)
+    mirrored = mirror_image(c, machine) if c.dtype is c.dtype.compute else None
+    if mirrored is not None and mirrored.filters > mirrored.channels:
+        other = plan_filter_gradient(mirrored, machine, threads)
+        if other.cycles < WORTH_SCATTERING * (tiled[1] if tiled else plan).cycles:
+            return _mirrored_filter_gradient(c, replace(mirrored, method="direct"), machine, threads, ending, count)
     if tiled is not None:
         products, ends, size = filter_gradient_kernels(*tiled, machine, threads, ending, flops, c.bytes_moved)
         steps = (SequenceStep(products, (0, 1, count)), SequenceStep(ends, (count, count, *range(2, count))))
@@ -190,6 +217,21 @@ def build_convolution_filter_gradient(
     )  # fmt: skip
     steps = (SequenceStep(kernel, (0, 1, count)), SequenceStep(total, (count, count, *range(2, count))))
     return KernelSequence(count, steps, (plan.groups * gradient.group_bytes,))
+
+
+def _mirrored_filter_gradient(
+    convolution: Convolution, mirrored: Convolution, machine: Machine, threads: int, ending: Epilogue, count: int
+) -> KernelSequence:
+    """The gradient of the mirror image's filter, in a temporary, then turned back."""
+    c = convolution
+    inner = build_convolution_filter_gradient(mirrored, machine, threads)
+    operands = (1, 0, *range(count, count + 1 + len(inner.temporaries)))
+    steps = [replace(step, operands=tuple(operands[i] for i in step.operands)) for step in inner.steps]
+    last = filter_from_mirror_image(c, machine, ending)
+    size = c.depth * c.filters * c.dtype.size
+    return KernelSequence(
+        count, (*steps, SequenceStep(last, (count, count, *range(2, count)))), (size, *inner.temporaries)
+    )
 
 
 def _direct_kernel(

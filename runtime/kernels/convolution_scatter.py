@@ -132,6 +132,8 @@ def tap_runs(c: Convolution, lanes: int) -> list[Run]:
 class ScatteredGradient:
     """Emits the entry of operands [gradient of the result, turned filter, those of the epilogue...].
 
+    The filter comes in panels of taps and channels, whose elements lie side by side for every filter.
+
     Without an epilogue the images are stored line by line, which fills vectors better than pixel by pixel.
     """
 
@@ -141,11 +143,11 @@ class ScatteredGradient:
         convolution: Convolution,
         machine: Machine,
         plan: ScatterPlan,
-        layout: FilterLayout,
         epilogue: Epilogue | None,
     ):
         c = self.convolution = convolution
-        self.module, self.plan, self.layout = module, plan, layout
+        self.module, self.plan = module, plan
+        self.layout = FilterLayout(0, c.filters * plan.panel, plan.panel, c.filters * plan.panel, True)
         arithmetic = PlainArithmetic(machine, c.dtype, c.dtype).packed(left=False, right=True)
         self.total, self.element = arithmetic.total, register_element(arithmetic.total)
         self.left_element = memory_element(c.dtype)

@@ -8,12 +8,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from convolution_reference import F32, KINDS, LongEpilogue, arrays, check, input_gradient
+from convolution_reference import F32, KINDS, LongEpilogue, arrays, check, filter_gradient, forward, input_gradient
 from kernel_running import guarded, machines, run_sequence
 
 from graphc import dtypes
 from graphc.runtime.kernels.convolution import Convolution, forward_axis, gradient_axes
-from graphc.runtime.kernels.convolution_kernels import build_convolution_input_gradient
+from graphc.runtime.kernels.convolution_kernels import (
+    build_convolution,
+    build_convolution_filter_gradient,
+    build_convolution_input_gradient,
+)
 
 MACHINES = machines()
 DTYPES = (F32, F32, F32, dtypes.float64, F32, dtypes.float16, F32, dtypes.bfloat16)
@@ -131,6 +135,65 @@ def test_gradients_of_images_that_no_window_sees_are_zero():
 def test_gradients_with_taps_that_only_see_padding_are_right():
     for machine in MACHINES:
         KINDS["input"](Convolution(9, 1, 2, 33, 3, 5, 40, padding=(1, 1, 2, 2)), 0, machine, 2)
+
+
+def few_filters(seed: int) -> Convolution:
+    """Convolutions of stride 1 whose filters do not fill a vector: they are computed by way of their mirror images."""
+    pick = random.Random(seed)
+    c = replace(random_convolution(seed, 24), strides=(1, 1), channels=pick.choice([5, 16, 17, 32]))
+    reach = ((c.kernel_height - 1) * c.dilations[0], (c.kernel_width - 1) * c.dilations[1])
+    padding = tuple(pick.randint(0, end) for end in reach for _ in range(2))
+    height, width = c.height + reach[0], c.width + reach[1] + 10
+    images, filters = pick.choice([1, 2, 3]), pick.choice([1, 1, 2, 3, 4, 7])
+    return replace(c, images=images, height=height, width=width, filters=filters, padding=padding)
+
+
+def is_mirrored(build, c: Convolution, machine, threads: int) -> bool:
+    return any(step.kernel.family == "filter_mirroring" for step in build(c, machine, threads).steps)
+
+
+@pytest.mark.parametrize("kind, build", [("forward", build_convolution), ("filter", build_convolution_filter_gradient)])
+@pytest.mark.parametrize("threads", [1, 2, 4])
+def test_convolutions_of_few_filters_are_right(kind, build, threads):
+    mirrored = 0
+    for seed in range(16):
+        machine, c = MACHINES[seed % len(MACHINES)], few_filters(seed)
+        mirrored += is_mirrored(build, c, machine, threads)
+        KINDS[kind](c, seed, machine, threads)
+    assert mirrored >= 4
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", ["forward", "filter"])
+def test_many_convolutions_of_few_filters_are_right(kind):
+    for seed in range(100, 400):
+        KINDS[kind](few_filters(seed), seed, MACHINES[seed % len(MACHINES)], random.Random(seed).choice([1, 2, 4]))
+
+
+@pytest.mark.parametrize("kind, build", [("forward", build_convolution), ("filter", build_convolution_filter_gradient)])
+def test_bits_of_mirrored_convolutions_do_not_depend_on_threads(kind, build):
+    c = Convolution(1, 37, 41, 40, 5, 5, 3, padding=(2, 1, 1, 2))
+    assert is_mirrored(build, c, MACHINES[0], 2)
+    results = [KINDS[kind](c, 3, MACHINES[0], threads) for threads in (1, 2, 3, 4)]
+    assert all(np.array_equal(results[0], result) for result in results[1:])
+
+
+@pytest.mark.parametrize("terms", [1, 40])
+def test_epilogues_of_mirrored_convolutions(terms):
+    c = Convolution(2, 18, 23, 32, 3, 5, 3, padding=(1, 1, 2, 0))
+    for machine in MACHINES:
+        x, w, gradient = arrays(c, 5)
+        for build, second, other, reference in (
+            (build_convolution, w, gradient, forward), (build_convolution_filter_gradient, gradient, w, filter_gradient),
+        ):  # fmt: skip
+            assert machine is not MACHINES[0] or is_mirrored(build, c, machine, 2)
+            result = guarded(other.shape)
+            sequence = build(c, machine, 2, LongEpilogue(c.filters, terms))
+            run_sequence(sequence, [x, second, other, result], machine)
+            expected, scale = reference(c, x, second) + other, reference(c, abs(x), abs(second)) + abs(other)
+            for _ in range(terms):
+                expected = expected * 0.5 + other
+            check(result, expected, scale, c, f"epilogue of {terms} terms")
 
 
 @pytest.mark.parametrize("terms", [1, 40])
