@@ -5,7 +5,8 @@ Regions grow along the flow of data. An operation joins the region of what it re
     map          elementwise operations over one shape, with movements and broadcasts of what they read
     reduction    a domain reduced over some axes: what is computed for its elements before, for the kept elements after, and
                  for the elements again where they are rows (a softmax is one region that keeps its row in cache)
-    contraction  a matrix product or convolution and the elementwise operations on its result
+    contraction  a matrix product or convolution and the elementwise operations on its result, and for a product of few columns
+                 those that make an operand
 
 Movements cost nothing in a region: each region has its own copy of those it reads through. Two regions are merged only where
 no path leads out of one and back into it.
@@ -18,6 +19,7 @@ from typing import Any
 
 from graphc.operation import Operation, Tensor
 from graphc.passes.build_regions import RegionBuilder
+from graphc.passes.prologues import share_prologues
 from graphc.passes.regions import (
     CHEAP,
     CHECKED,
@@ -67,6 +69,7 @@ class _Fusion:
             if not is_inline(operation):
                 self._place(operation)
         share_recomputation(self.program, self.region_of)
+        share_prologues(self.program, self.region_of)
         return RegionBuilder(self.program, self.region_of).build()
 
     def _is_inline(self, tensor: Tensor) -> bool:

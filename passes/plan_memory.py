@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from graphc.operation import Literal, Operation, Tensor
-from graphc.ops.fused import FUSED
+from graphc.ops.fused import FUSED, find_prologues
 from graphc.passes.place_results import build_copy, may_fail, view_source
 from graphc.program import FEED, RUN, VARIABLE, Program
 
@@ -238,9 +238,11 @@ def may_overwrite(operation: Operation, operand: Tensor) -> bool:
 
 def _is_read_in_place(body: Program, tensor: Tensor) -> bool:
     """Whether only elementwise operations of the same shape read a parameter, in a region that walks it once."""
+    prologues = find_prologues(body)
     for operation in body.operations:
         reads = tensor in operation.inputs
-        if reads and (operation.definition.scalar is None or operation.output.type.sizes != tensor.type.sizes):
+        elementwise = operation.definition.scalar is not None and operation not in prologues
+        if reads and not (elementwise and operation.output.type.sizes == tensor.type.sizes):
             return False
         if operation.definition.reduce is not None and operation.inputs[0].type.sizes == tensor.type.sizes:
             return False

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..evaluate import evaluate_operation
-from ..operation import OpDef, TensorType, define
+from ..operation import OpDef, Operation, TensorType, define
 from ..program import Program
 
 
@@ -30,7 +30,20 @@ FUSED = define(
     )
 )  # fmt: skip
 """The operations of `body` on the inputs, which stand for its parameters in order. `region` says how it is lowered:
-"loops" for elementwise work, movements and reductions, "contraction" and "convolution" for those with what follows them."""
+"loops" for elementwise work, movements and reductions, "contraction" and "convolution" for those with what follows them,
+and, for a contraction, with the elementwise operations that make its operands."""
+
+
+def find_prologues(body: Program) -> set[Operation]:
+    """The elementwise operations of a body from whose results a kernel among its operations takes its operands."""
+    found: set[Operation] = set()
+    wanted = {t for op in body.operations if op.definition.kernel is not None for t in op.inputs}
+    for operation in reversed(body.operations):
+        if operation.definition.kernel is None and any(t in wanted for t in operation.outputs):
+            wanted.update(operation.inputs)
+            if operation.definition.scalar is not None:
+                found.add(operation)
+    return found
 
 
 COPY = define(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from graphc.dtypes import DType
-from graphc.runtime.emit.function import Function, Value, vector_type
+from graphc.runtime.emit.function import Function, Value, constant, vector_type
 from graphc.runtime.emit.vectors import (
     bfloat_to_float,
     float_to_bfloat,
@@ -19,6 +19,7 @@ from graphc.runtime.emit.vectors import (
     memory_element,
     register_element,
 )
+from graphc.runtime.kernels.contraction import Prologue
 from graphc.runtime.schedule.machine import Machine
 
 
@@ -59,6 +60,7 @@ class PlainArithmetic:
     right: DType
     round_left: bool = False  # to bf16, where that precision is asked for
     round_right: bool = False
+    prologue: Prologue | None = None  # of the right operand; the left one is brought into the type of the sums before
 
     @property
     def total(self) -> DType:
@@ -84,6 +86,7 @@ class PlainArithmetic:
             right=self.total if right else self.right,
             round_left=self.round_left and not left,
             round_right=self.round_right and not right,
+            prologue=None if right else self.prologue,
         )
 
     def load_left(self, function: Function, pointer: Value) -> Value:
@@ -91,7 +94,7 @@ class PlainArithmetic:
         return function.splat(rounded(function, scalar) if self.round_left else scalar, self.lanes)
 
     def load_right(self, function: Function, pointer: Value, mask: Value | None, align: int | None) -> Value:
-        value = load(function, self.machine, pointer, self.right, self.lanes, mask, align=align)
+        value = load_computed(function, self.machine, pointer, self.right, self.lanes, mask, self.prologue, align)
         return rounded(function, value) if self.round_right else value
 
     def multiply_add(self, function: Function, left: Value, right: Value, total: Value) -> Value:
@@ -110,6 +113,18 @@ def vector_of(dtype: DType, lanes: int) -> str:
 def rounded(function: Function, value: Value) -> Value:
     """f32 values rounded to those that bf16 has."""
     return bfloat_to_float(function, float_to_bfloat(function, value))
+
+
+def load_computed(
+    function: Function, machine: Machine, pointer: Value, dtype: DType, lanes: int, mask: Value | None,
+    prologue: Prologue | None, align: int | None = None,
+) -> Value:  # fmt: skip
+    """`lanes` elements of an operand as they are multiplied; those off in `mask` are zero, whatever the prologue makes of 0."""
+    value = load(function, machine, pointer, dtype, lanes, mask, align=align)
+    if prologue is None:
+        return value
+    computed = prologue.emit(function, value)
+    return computed if mask is None else function.select(mask, computed, constant(0, computed.type))
 
 
 def load_scalar(function: Function, machine: Machine, pointer: Value, dtype: DType) -> Value:

@@ -75,7 +75,7 @@ class PairArithmetic:
 def uses_pairs(contraction: Contraction, machine: Machine) -> bool:
     """The product is to be done in bf16 and the machine has instructions for it."""
     wanted = contraction.precision == "bf16" or contraction.dtype == dtypes.bfloat16
-    return wanted and (machine.has_avx512_bf16 or machine.has_amx_bf16)
+    return wanted and not any(contraction.prologues) and (machine.has_avx512_bf16 or machine.has_amx_bf16)
 
 
 def plan_pairs(

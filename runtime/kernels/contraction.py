@@ -4,12 +4,26 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from graphc import dtypes
 from graphc.dtypes import DType
+from graphc.runtime.emit.function import Function, Value
+from graphc.runtime.emit.vectors import TypedValue
 
 Strides = tuple[int, ...]
+
+
+class Prologue(Protocol):
+    """Turns elements of an operand as they lie in memory, of type `dtype`, into those that are multiplied.
+
+    `emit` takes any number of lanes in the type that `dtype` computes in.
+    """
+
+    @property
+    def dtype(self) -> DType: ...
+
+    def emit(self, function: Function, value: TypedValue) -> Value: ...
 
 
 @dataclass(frozen=True)
@@ -20,7 +34,7 @@ class Contraction:
     0 repeats the operand. `dtype` is that of A and B and `result` that of C (the same where it is None);
     f16 and bf16 are summed in f32. `accumulate` adds to what stands in C. `precision` "bf16" rounds f32
     operands to bf16, with sums in f32. With several `terms`, A and B are as many pairs of arrays, each with its share of
-    `depth`.
+    `depth`. A prologue computes the elements of A or B, then of `dtype`, from those that lie in memory.
     The C fields are used where the kernel has no epilogue of its own.
     """
 
@@ -42,6 +56,7 @@ class Contraction:
     accumulate: bool = False
     precision: str = ""
     terms: int = 1
+    prologues: tuple[Prologue | None, Prologue | None] = (None, None)
 
     def __post_init__(self) -> None:
         for name in ("a_batch", "b_batch", "c_batch"):
@@ -136,13 +151,20 @@ class Side:
     depth_stride: int
     batch: Strides
     operand: int  # its place among the kernel's operands
-    dtype: DType
+    dtype: DType  # in memory
+    prologue: Prologue | None = None
+
+    @property
+    def is_converted(self) -> bool:
+        """Whether what is multiplied is something else than what lies in memory."""
+        return self.prologue is not None or self.dtype.compute != self.dtype
 
 
 def sides(contraction: Contraction) -> tuple[Side, Side]:
     """The operand that goes down the rows of C, and the one that goes along its columns."""
     c = contraction
+    a, b = c.prologues
     return (
-        Side(c.rows, c.a_row, c.a_column, c.a_batch, 0, c.dtype),
-        Side(c.columns, c.b_column, c.b_row, c.b_batch, 1, c.dtype),
+        Side(c.rows, c.a_row, c.a_column, c.a_batch, 0, a.dtype if a else c.dtype, a),
+        Side(c.columns, c.b_column, c.b_row, c.b_batch, 1, b.dtype if b else c.dtype, b),
     )

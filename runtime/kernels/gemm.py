@@ -17,7 +17,7 @@ from graphc.runtime.kernel import ENTRY, Kernel, make_kernel
 from graphc.runtime.kernels.amx import MatrixTiles
 from graphc.runtime.kernels.arithmetic import Arithmetic, PlainArithmetic
 from graphc.runtime.kernels.bf16 import PairArithmetic, PairTilePacking, uses_pairs
-from graphc.runtime.kernels.contraction import Contraction, ContractionOptions
+from graphc.runtime.kernels.contraction import Contraction, ContractionOptions, sides
 from graphc.runtime.kernels.fetching import plan_fetches
 from graphc.runtime.kernels.finish import (
     INLINE_LINES,
@@ -59,7 +59,8 @@ def build_contraction(
         sizes = (c.columns, c.rows) if along_rows else (c.rows, c.columns)
         _emit_without_products(module, c, sizes, machine, ending)
         return make_kernel("contraction", str(module), schedule="no products", bytes_moved=moved)
-    if is_matrix_vector(c, machine) and options == ContractionOptions() and c.terms == 1:
+    usual = options == ContractionOptions() and c.terms == 1 and not any(c.prologues)
+    if is_matrix_vector(c, machine) and usual:
         emitter = MatrixVector(module, c, PlainArithmetic(machine, c.dtype, c.dtype), ending, threads, along_rows)
         emitter.emit()
         serial = explain_serial(emitter.chunks, threads, emitter.moved, SERIAL_BYTES, "bytes")
@@ -93,9 +94,8 @@ def _tile_functions(
     epilogue: Epilogue,
     options: ContractionOptions,
 ) -> TileFunctions | MatrixTiles:
-    arithmetic: PlainArithmetic | PairArithmetic = plain_arithmetic(
-        machine, contraction.dtype, contraction.precision
-    )
+    plain = plain_arithmetic(machine, contraction.dtype, contraction.precision)
+    arithmetic: PlainArithmetic | PairArithmetic = replace(plain, right=plan.right.dtype, prologue=plan.right.prologue)
     if uses_pairs(contraction, machine):
         arithmetic = PairArithmetic(machine)
         if machine.has_amx_bf16:
@@ -147,9 +147,9 @@ def _fits_in_registers(plan: Plan, epilogue: Epilogue, arithmetic: Arithmetic, b
 
 def _bytes_moved(contraction: Contraction) -> int:
     c = contraction
-    size = c.dtype.size
+    a, b = (side.extent * c.depth * side.dtype.size for side in sides(c))
     result = c.rows * c.columns * c.result_dtype.size * (2 if c.accumulate else 1)
-    return c.batches * (c.rows * c.depth * size + c.depth * c.columns * size + result)
+    return c.batches * (a + b + result)
 
 
 def _emit_without_products(

@@ -1,4 +1,4 @@
-"""Copies of a contraction's operands in the order in which tiles read them, in the type of the sums.
+"""Copies of a contraction's operands in the order in which tiles read them, in the type of the sums, prologues done.
 
 The right side is packed by panels: for every step of k the vectors of the panel, padded with zeros. The left side is
 packed by tiles, either row after row ("rows") or, for every step of k, one element of each row ("interleaved").
@@ -10,14 +10,15 @@ import math
 from collections.abc import Callable
 
 from graphc.runtime.emit.function import I1, I64, Function, Module, Operand, Value, constant
-from graphc.runtime.emit.vectors import load, memory_element, register_element
-from graphc.runtime.kernels.arithmetic import PlainArithmetic, load_scalar, rounded, vector_of
+from graphc.runtime.emit.vectors import memory_element, register_element
+from graphc.runtime.kernels.arithmetic import PlainArithmetic, load_computed, rounded, vector_of
 from graphc.runtime.kernels.contraction import Side
 from graphc.runtime.kernels.gemm_plan import Plan, packed_tile
 from graphc.runtime.kernels.microkernel import lane_mask
 from graphc.runtime.kernels.transpose import HELPER, GroupTranspose
 
 AHEAD = 32  # vectors that are on their way from memory while packing
+FAR_BYTES = 8 << 20  # of an operand with a prologue, which no kernel before has brought into a cache
 
 
 class _Packing:
@@ -36,7 +37,8 @@ class _Packing:
 
     def load(self, function: Function, source: Value, valid: int) -> Value:
         mask = lane_mask(valid, self.lanes)
-        value = load(function, self.machine, source, self.side.dtype, self.lanes, mask)
+        side = self.side
+        value = load_computed(function, self.machine, source, side.dtype, self.lanes, mask, side.prologue)
         return rounded(function, value) if self.rounds else value
 
     def fetch(self, place: Value, steps: int) -> None:
@@ -46,7 +48,7 @@ class _Packing:
             self.function.prefetch(ahead)
 
     def load_one(self, source: Value) -> Value:
-        value = load_scalar(self.function, self.machine, source, self.side.dtype)
+        value = load_computed(self.function, self.machine, source, self.side.dtype, 1, None, self.side.prologue)
         return rounded(self.function, value) if self.rounds else value
 
     def copy_vector(self, source: Value, place: Value, valid: int, whole: bool) -> None:
@@ -112,6 +114,18 @@ class PanelPacking(_Packing):
 
         function.loop(0, self.depth, 1, [], step)
 
+    @property
+    def comes_from_far(self) -> bool:
+        """Whether the rows that are turned come from memory: more streams than a processor follows by itself."""
+        side = self.side
+        return side.prologue is not None and side.extent * side.stride * side.dtype.size >= FAR_BYTES
+
+    def _fetch_rows(self, source: Value, rows: int) -> None:
+        """Asks for what the next panel will read here."""
+        for r in range(rows):
+            ahead = (self.plan.panel + r) * self.side.stride
+            self.function.prefetch(self.function.offset(source, ahead, self.source_element))
+
     def _place(self, k: Operand, column: Operand) -> Value:
         function = self.function
         at = function.offset(self.packed, function.mul(k, self.plan.panel), self.element)
@@ -121,7 +135,7 @@ class PanelPacking(_Packing):
         """Columns are contiguous along k, so groups of columns are turned, a vector of k at a time."""
         function, lanes, plan = self.function, self.lanes, self.plan
         groups = GroupTranspose(
-            self.module, self.machine, self.side.dtype, self.side.stride, plan.panel, "pack_group", self.load
+            self.module, self.machine, self.side.dtype, self.side.stride, plan.panel, "pack_group", self.load, self.total
         )
         columns = (vectors - 1) * lanes + last_lanes
         whole_columns = columns - columns % groups.rows
@@ -135,6 +149,8 @@ class PanelPacking(_Packing):
             def group(n: Operand, _: list[Value], rows: int = groups.rows) -> list[Value]:
                 at = function.add(k, function.mul(n, self.side.stride))
                 source = function.offset(self.source, at, self.source_element)
+                if self.comes_from_far:
+                    self._fetch_rows(source, rows)
                 groups.call(function, source, self._place(k, n), rows, valid)
                 return []
 

@@ -249,8 +249,8 @@ def _right_packing(machine: Machine, left: Side, right: Side, depth: int, tiles:
     size = depth * right.extent * right.dtype.size
     near = right.depth_stride * right.dtype.size <= FAR_STEP and size <= machine.l2_bytes // 2
     small = near or size <= machine.l1_bytes
-    converted = right.dtype.compute != right.dtype
-    if tiles <= 2 or (small and not converted):
+    few = 2 if right.prologue is None else 1  # tiles that each convert what they read
+    if tiles <= few or (small and not right.is_converted):
         return "direct"
     return "packed" if left.extent >= MANY_ROWS else "fused"
 
@@ -297,6 +297,8 @@ def _complete(
     if contraction.terms > 1:  # sums of a block of panels stay near while the terms come and go
         panel_block = min(panel_block, max(1, half // (chunk_tiles * _sums_slot(tiles, panel) * size)))
     left_packing = options.left_packing or _left_packing(machine, left, tiles, depth, panels, lanes)
+    if left.prologue is not None and left_packing == "direct":
+        raise ValueError("elements that are broadcast where they lie have no prologue")
     packed_right = chosen.right_packing in ("fused", "packed")
     left_stride = _left_stride(left, left_packing, tiles, depth_block, size)
     left_workspace = 0
@@ -346,8 +348,8 @@ def _depth_block(contraction: Contraction, left_bytes: int, half: int, lanes: in
 
 def _left_packing(machine: Machine, left: Side, tiles: Pieces, depth: int, panels: int, lanes: int) -> str:
     """Direct unless the rows of a tile fall in one set of the first cache and do not fit there together, or every step
-    touches another page, and the tile is read often; short floats are converted once."""
-    if left.dtype.compute != left.dtype and panels >= 2:
+    touches another page, and the tile is read often; short floats are converted once, prologues done once."""
+    if left.prologue is not None or left.is_converted and panels >= 2:
         return "interleaved" if left.stride == 1 else "rows"
     size = left.dtype.size
     if left.depth_stride == 1:

@@ -143,7 +143,7 @@ def offer_preparations(
 ) -> tuple[Offer, ...]:
     """What a product would gain with one of its operands packed beforehand, where it would gain something."""
     c = contraction
-    if c.flops == 0 or c.terms > 1 or is_matrix_vector(c, machine):
+    if c.flops == 0 or c.terms > 1 or is_matrix_vector(c, machine) or any(c.prologues):
         return ()
     usual = _cycles(choose_plan(c, machine, threads, ContractionOptions(), lanes_along_rows, arrays), c, machine)
     offers = []

@@ -42,11 +42,14 @@ class GroupTranspose:
         destination_stride: int,
         name: str,
         loader: Loader | None = None,
+        total: DType | None = None,
     ):
-        """`loader(function, pointer, valid)` loads the first `valid` elements of a row, where that is not a plain load."""
+        """`loader(function, pointer, valid)` loads the first `valid` elements of a row, where that is not a plain load, as
+        elements of the type `total`."""
         self._module, self._machine, self._dtype, self._name = module, machine, dtype, name
         self._strides, self._loader = (source_stride, destination_stride), loader
-        self.rows, self.lanes = group_size(dtype), machine.lanes(dtype.compute.bits)
+        self._total = total or dtype.compute
+        self.rows, self.lanes = group_size(self._total), machine.lanes(self._total.bits)
 
     def call(
         self, function: Function, source: Value, destination: Value, rows: int | None = None, columns: int | None = None
@@ -62,7 +65,7 @@ class GroupTranspose:
         arguments = [("source", "ptr noalias"), ("destination", "ptr noalias")]
         function = Function(self._module, name, arguments, **HELPER)
         source, destination = function.arguments
-        element, result = memory_element(self._dtype), register_element(self._dtype.compute)
+        element, result = memory_element(self._dtype), register_element(self._total)
         mask = lane_mask(valid_columns, self.lanes)
         rows: list[Value] = []
         for r in range(valid_rows):

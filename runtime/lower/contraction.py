@@ -17,9 +17,10 @@ from graphc.runtime.kernels.gemm import build_contraction, lanes_along_rows
 from graphc.runtime.kernels.gemm_prepacking import offer_preparations, read_prepared
 from graphc.runtime.loops.nodes import Index, variable
 from graphc.runtime.lower.access import Access, broadcast_index, can_merge, find_access
-from graphc.runtime.lower.epilogue import RegionEpilogue, TileAccess
+from graphc.runtime.lower.epilogue import RegionEpilogue, TileAccess, count_elementwise
 from graphc.runtime.lower.given import find_given, given_arguments
 from graphc.runtime.lower.lowered import Argument, LoweredStep, arguments_of
+from graphc.runtime.lower.prologue import find_prologue
 from graphc.runtime.lower.values import flatten_index
 from graphc.runtime.schedule.machine import Machine
 
@@ -45,6 +46,8 @@ class _ContractionLowering:
         self.anchor = next(op for op in body.operations if op.definition.name == "dot_general")
         self.sources = {p.tensor: i for i, p in enumerate(body.parameters)}
         self.batch, self.rows, self.columns, self.depth = _name_dimensions(self.anchor)
+        left, right = (find_prologue(body, t, self.sources, machine) for t in self.anchor.inputs[:2])
+        self.prologues = (left, right)  # of a single pair of operands
 
     def lower(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], prepared: int | None) -> list[LoweredStep]:
         pairs = self._operand_accesses()
@@ -76,7 +79,7 @@ class _ContractionLowering:
             c_row=result.row, c_column=result.column,
             batch=tuple(d.extent for d in batch), a_batch=strides(a.index), b_batch=strides(b.index), c_batch=result.batch,
             dtype=self.anchor.inputs[0].dtype, result=self.anchor.output.dtype,
-            precision=self.anchor.attributes.get("precision", ""), terms=len(pairs),
+            precision=self.anchor.attributes.get("precision", ""), terms=len(pairs), prologues=self.prologues,
         )  # fmt: skip
         epilogue = None
         if tuple(_before_transpose(t) for t in self.body.fetches) != (self.anchor.output,):
@@ -85,8 +88,7 @@ class _ContractionLowering:
             epilogue = RegionEpilogue(self.body, self.anchor, accesses, targets, self.machine)
         options = None if prepared is None else read_prepared(prepared)
         kernel = build_contraction(contraction, self.machine, self.threads, epilogue, options)
-        if epilogue is not None:
-            kernel = replace(kernel, operations=epilogue.operations)
+        kernel = replace(kernel, operations=count_elementwise(self.body))
         along_rows = lanes_along_rows(contraction, epilogue)
         arrays = epilogue.operand_count if epilogue else 1
         offers = () if prepared is not None else offer_preparations(contraction, self.machine, self.threads, along_rows, arrays)
@@ -109,6 +111,7 @@ class _ContractionLowering:
     def _pair_access(self, a: Tensor, b: Tensor) -> tuple[Access, Access]:
         (a_batch, b_batch), (a_depth, b_depth) = self.anchor.attributes["batch"], self.anchor.attributes["contract"]
         found = []
+        a, b = (prologue.source if prologue else t for prologue, t in zip(self.prologues, (a, b)))
         for tensor, batch_axes, depth_axes, free in ((a, a_batch, a_depth, self.rows), (b, b_batch, b_depth, self.columns)):
             names: dict[int, Dimension] = dict(zip(batch_axes, self.batch)) | dict(zip(depth_axes, self.depth))
             rest = [axis for axis in range(len(tensor.type.sizes)) if axis not in names]
@@ -120,8 +123,12 @@ class _ContractionLowering:
     def _extra_accesses(self, index: Sequence[Index]) -> dict[Tensor, Access]:
         """What the epilogue reads besides the product, some of it through movements."""
         extras: dict[Tensor, Access] = {}
+        needed = set(self.body.fetches)
+        for operation in reversed(self.body.operations):
+            if operation is not self.anchor and operation.output in needed:
+                needed.update(operation.inputs)
         for operation in self.body.operations:
-            if operation.definition.scalar is None:
+            if operation.definition.scalar is None or operation.output not in needed:
                 continue
             for tensor in operation.inputs:
                 if tensor in self.sources or tensor.operation.definition.movement:

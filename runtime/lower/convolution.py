@@ -21,7 +21,7 @@ from graphc.runtime.kernels.depthwise import (
 )
 from graphc.runtime.kernels.depthwise_filter import build_depthwise_filter_gradient
 from graphc.runtime.kernels.sequence import KernelSequence, single
-from graphc.runtime.lower.epilogue import RegionEpilogue, TileAccess
+from graphc.runtime.lower.epilogue import RegionEpilogue, TileAccess, count_elementwise
 from graphc.runtime.lower.given import find_given, given_arguments
 from graphc.runtime.lower.lowered import Argument, LoweredStep, Temporary, arguments_of
 from graphc.runtime.schedule.machine import Machine
@@ -56,7 +56,7 @@ def lower_convolution(body: Program, inputs: Sequence[Tensor], outputs: Sequence
     built = build(describe_convolution(anchor), machine, threads, epilogue)
     sequence = built if isinstance(built, KernelSequence) else single(built, 2 + len(extras) + len(outputs))
     if epilogue is not None:
-        sequence = sequence.with_operations(epilogue.operations)
+        sequence = sequence.with_operations(count_elementwise(body))
     actual = {p.tensor: t for p, t in zip(body.parameters, inputs)}
     operands = [actual[t] for t in anchor.inputs]
     if is_turned:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from graphc.operation import Operation, Tensor
@@ -23,6 +23,35 @@ class TileAccess:
     row: int
     column: int
     batch: tuple[int, ...] = ()
+
+
+def count_elementwise(body: Program) -> int:
+    """The floating-point operations of a region that its elementwise operations are."""
+    return sum(
+        op.output.type.elements * count_operations(op.definition.scalar, [t.dtype for t in op.inputs], op.attributes)
+        for op in body.operations
+        if op.definition.scalar is not None
+    )
+
+
+def emit_elementwise(
+    operation: Operation, scalars: VectorScalars, numbers: Collection[Tensor], value_of: Callable[[Tensor], TypedValue]
+) -> TypedValue:
+    """The result of an elementwise operation; `numbers` are constants, which it takes as such where another operand has
+    their type."""
+    operands: list = []
+    others = [t for t in operation.inputs if t not in numbers]
+    for source in operation.inputs:
+        if source in numbers and any(t.dtype == source.dtype for t in others):
+            operands.append(source.operation.attributes["value"].array.item())
+        else:
+            operands.append(value_of(source))
+    lanes = max((v.lanes for v in operands if isinstance(v, Value)), default=1)
+    operands = [
+        vectors.splat(scalars.function, v, lanes) if isinstance(v, TypedValue) and v.lanes < lanes else v for v in operands
+    ]
+    assert operation.definition.scalar is not None
+    return operation.definition.scalar(scalars, *operands, **operation.attributes)
 
 
 class RegionEpilogue:
@@ -59,15 +88,6 @@ class RegionEpilogue:
                     found.update(operation.outputs)
         return rows, columns
 
-    @property
-    def operations(self) -> int:
-        """The floating-point operations on all tiles together."""
-        return sum(
-            op.output.type.elements * count_operations(op.definition.scalar, [t.dtype for t in op.inputs], op.attributes)
-            for op in self.body.operations
-            if op.definition.scalar is not None
-        )
-
     def emit(self, function: Function, tile: Tile) -> None:
         scalars = VectorScalars(function, self.machine, contract=True)
         found: dict[tuple[Tensor, int | None, int | None], TypedValue] = {}
@@ -100,22 +120,10 @@ class RegionEpilogue:
         operation = tensor.operation
         if operation.definition.name == "constant":
             return vectors.typed_constant(operation.attributes["value"].array.item(), tensor.dtype, 1)
-        operands: list = []
-        others = [t for t in operation.inputs if not self._is_constant(t)]
-        for source in operation.inputs:
-            if self._is_constant(source) and any(t.dtype == source.dtype for t in others):
-                operands.append(source.operation.attributes["value"].array.item())
-            else:
-                operands.append(self._value(source, r, j, function, tile, scalars, found))
-        lanes = max((v.lanes for v in operands if isinstance(v, Value)), default=1)
-        operands = [
-            vectors.splat(function, v, lanes) if isinstance(v, TypedValue) and v.lanes < lanes else v for v in operands
-        ]
-        assert operation.definition.scalar is not None
-        return operation.definition.scalar(scalars, *operands, **operation.attributes)
-
-    def _is_constant(self, tensor: Tensor) -> bool:
-        return tensor not in self.inputs and tensor.operation.definition.name == "constant"
+        numbers = {t for t in operation.inputs if t not in self.inputs and t.operation.definition.name == "constant"}
+        return emit_elementwise(
+            operation, scalars, numbers, lambda source: self._value(source, r, j, function, tile, scalars, found)
+        )
 
     def _load(self, tensor: Tensor, r: int, j: int, function: Function, tile: Tile) -> TypedValue:
         access, pointer = self.inputs[tensor], tile.operands[self.pointers[tensor]]

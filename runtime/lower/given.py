@@ -12,6 +12,7 @@ import math
 from collections.abc import Sequence
 
 from graphc.operation import Operation
+from graphc.ops.fused import find_prologues
 from graphc.program import Program
 from graphc.runtime.lower.lowered import Argument, Immediate
 
@@ -33,8 +34,9 @@ def find_given(body: Program, region: str) -> list[Operation]:
     if not found or region == "loops" and _largest(body) > LARGEST_LOOPS:
         return []
     fixed = set(body.fetches)
+    prologues = find_prologues(body)
     for operation in body.operations:
-        if operation.definition.name not in _TAKERS:
+        if operation.definition.name not in _TAKERS or operation in prologues:
             fixed.update(operation.inputs)
     return [op for op in found if op.output not in fixed]
 
