@@ -77,6 +77,8 @@ def _find_cone(
         operation = tensor.operation
         if operation in operations or is_scalar_constant(tensor):
             continue
+        if operation in region.copies:
+            return None
         if tensor.type.sizes != root.output.type.sizes or is_inline(operation):
             return None
         if region_of.get(operation) is not region:
@@ -91,10 +93,11 @@ def _find_cone(
 
 def _is_worthwhile(tensor: Tensor, operations: list[Operation], leaf: Tensor, readers: list[Operation]) -> bool:
     """Whether the readers wait for the tensor longer than they would for computing it."""
-    if tensor.type.nbytes < LEAST_BYTES or leaf.type.nbytes > tensor.type.nbytes:
+    nbytes, read = tensor.type.nbytes, leaf.type.nbytes
+    large = nbytes >= LARGE_BYTES
+    if nbytes < LEAST_BYTES or read * (len(readers) if large else 1) > nbytes:
         return False
-    large = tensor.type.nbytes >= LARGE_BYTES
-    most = LARGE_COLUMNS if large and leaf.type.nbytes * 2 <= tensor.type.nbytes else FEW_COLUMNS
+    most = LARGE_COLUMNS if large and read * 2 <= nbytes else FEW_COLUMNS
     if any(_count_columns(reader, tensor) > most for reader in readers):
         return False
     return len(readers) * sum(map(cost_of, operations)) <= (LARGE_BUDGET if large else CHEAP)
