@@ -47,7 +47,9 @@ def _may_compute(reader: Operation, tensor: Tensor, region_of: dict[Operation, R
     """Whether an operation is a plain product of matrices that takes a tensor once."""
     if reader.definition.name != "dot_general" or reader.attributes.get("precision") or reader.attributes["batch"][0]:
         return False
-    if len(reader.inputs) != 2 or tensor.dtype not in (float32, float64) or region_of[reader].opaque or list(reader.inputs).count(tensor) != 1:
+    if len(reader.inputs) != 2 or reader.inputs.count(tensor) != 1 or region_of[reader].opaque:
+        return False
+    if tensor.dtype not in (float32, float64):
         return False
     return _count_free(reader, tensor) >= LEAST_ROWS and _count_columns(reader, tensor) > 1
 

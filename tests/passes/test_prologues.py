@@ -132,8 +132,9 @@ def test_random_programs_with_every_prologue_that_is_possible(monkeypatch):
     for name, limit in (("LEAST_BYTES", 0), ("LEAST_ROWS", 0), ("FEW_COLUMNS", 4096), ("CHEAP", 1000.0)):
         monkeypatch.setattr(prologues, name, limit)
     found = 0
-    for seed in range(60):
-        example = random_program(seed, 24, ("float32", "float32", "float64", "int32"))
-        found += regions(example.program)[1]
-        assert_expected(example, run_native(example.program, example.bindings), f"seed {seed}")
-    assert found >= 5
+    for seed in range(100):
+        example = random_program(seed, 40, ("float32", "float32", "float64", "int32"))
+        if regions(example.program)[1]:
+            found += 1
+            assert_expected(example, run_native(example.program, example.bindings), f"seed {seed}")
+    assert found >= 3
