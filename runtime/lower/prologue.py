@@ -53,7 +53,7 @@ def find_prologue(
     """
     if operand in sources or operand.operation.definition.scalar is None:
         return None
-    wanted, operations, read = {operand}, [], []
+    wanted, operations = {operand}, []
     for operation in reversed(body.operations):
         if operation.output in wanted and operation.definition.scalar is not None:
             operations.append(operation)
