@@ -20,6 +20,8 @@ LONG_DEPTH = 512
 FAR_STEP = 1024  # bytes between two steps of k of the left side from which on every step is a page or cache set of its own
 FAR_DEPTH = 384  # steps that stay in the first cache even so
 FAR_CYCLES = 3.0
+CONFLICT_CYCLES = 1.0  # of an element whose line does not stay in the first cache until its neighbours are read
+LINE = 64
 L1_SET_SPAN = 4096  # bytes after which addresses fall in the same set of the first cache
 WAYS_FOR_RIGHT = 3  # of a set of the first cache, that the vectors of the right side pass through
 MANY_ROWS = 384  # so many that packing a panel before its use costs nothing that can be measured
@@ -201,7 +203,7 @@ def _candidates(
             cycles += _packing_cycles(packing, right, contraction.depth, lanes)
             panels = math.ceil(right.extent / (vectors * lanes))
             left_packing = options.left_packing or _left_packing(machine, left, tiles, contraction.depth, panels, lanes)
-            cycles += _left_packing_cycles(left_packing, left, tiles, contraction.depth, panels, lanes)
+            cycles += _left_packing_cycles(machine, left_packing, left, tiles, contraction.depth, panels, lanes)
             if turned:
                 squares = count * math.ceil(right.extent / lanes)
                 cycles += squares * lanes * (1 + math.log2(lanes) / 1.5 + TURNED_ARRAY * (arrays - 1))
@@ -351,24 +353,30 @@ def _left_packing(machine: Machine, left: Side, tiles: Pieces, depth: int, panel
     touches another page, and the tile is read often; short floats are converted once, prologues done once."""
     if left.prologue is not None or left.is_converted and panels >= 2:
         return "interleaved" if left.stride == 1 else "rows"
-    size = left.dtype.size
-    if left.depth_stride == 1:
-        ways = machine.l1_bytes // L1_SET_SPAN
-        conflict = left.stride * size % 2048 == 0 and depth >= LONG_DEPTH and tiles.highest > ways - WAYS_FOR_RIGHT
-        return "rows" if conflict and panels >= 4 else "direct"
     packing = "interleaved" if left.stride == 1 else "rows"
-    here = _left_packing_cycles("direct", left, tiles, depth, panels, lanes)
-    return packing if _left_packing_cycles(packing, left, tiles, depth, panels, lanes) < here else "direct"
+    here = _left_packing_cycles(machine, "direct", left, tiles, depth, panels, lanes)
+    return packing if _left_packing_cycles(machine, packing, left, tiles, depth, panels, lanes) < here else "direct"
 
 
-def _left_packing_cycles(packing: str, left: Side, tiles: Pieces, depth: int, panels: int, lanes: int) -> float:
+def _left_packing_cycles(
+    machine: Machine, packing: str, left: Side, tiles: Pieces, depth: int, panels: int, lanes: int
+) -> float:
     """What packing costs, or what it costs to read the left side where it lies, for all tiles."""
+    if packing == "direct" and left.depth_stride == 1:
+        return CONFLICT_CYCLES * left.extent * depth * panels if _rows_conflict(machine, left, tiles, depth) else 0.0
     if packing == "direct":
         far = left.depth_stride * left.dtype.size >= FAR_STEP and depth > FAR_DEPTH
         return tiles.count * depth * panels * FAR_CYCLES if far else 0.0
     if packing == "interleaved":
         return tiles.count * depth * 3.0 * math.ceil(tiles.highest / lanes)
     return left.extent * depth * (3.0 / lanes if left.depth_stride == 1 else 2.0)
+
+
+def _rows_conflict(machine: Machine, left: Side, tiles: Pieces, depth: int) -> bool:
+    """Whether the lines of a tile's rows fall in so few sets of the first cache that they drive one another out."""
+    stride = left.stride * left.dtype.size
+    rows_in_a_set = tiles.highest / (L1_SET_SPAN // math.gcd(stride, L1_SET_SPAN))
+    return depth * left.dtype.size >= LINE and rows_in_a_set > machine.l1_bytes // L1_SET_SPAN - WAYS_FOR_RIGHT
 
 
 def _left_stride(left: Side, packing: str, tiles: Pieces, depth_block: int, size: int) -> int:
