@@ -18,6 +18,7 @@ from graphc.runtime.kernels.convolution_kernels import (
     build_convolution_filter_gradient,
     build_convolution_input_gradient,
 )
+from graphc.runtime.schedule.machine import AVX512
 
 MACHINES = machines()
 DTYPES = (F32, F32, F32, dtypes.float64, F32, dtypes.float16, F32, dtypes.bfloat16)
@@ -110,7 +111,7 @@ def test_gradients_of_few_channels_are_right(threads):
         machine, c = MACHINES[seed % len(MACHINES)], few_channels(seed)
         scattered += is_scattered(c, machine, threads)
         KINDS["input"](c, seed, machine, threads)
-    assert scattered >= 8
+    assert scattered >= 4
 
 
 @pytest.mark.long
@@ -122,7 +123,7 @@ def test_many_gradients_of_few_channels_are_right():
 @pytest.mark.parametrize("images", [1, 3])
 def test_bits_of_scattered_gradients_do_not_depend_on_threads(images):
     c = Convolution(images, 37, 41, 3, 5, 5, 32, (2, 1), (2, 1, 1, 2))
-    assert is_scattered(c, MACHINES[0], 2)
+    assert is_scattered(c, AVX512, 2)
     results = [KINDS["input"](c, 3, MACHINES[0], threads) for threads in (1, 2, 3, 4)]
     assert all(np.array_equal(results[0], result) for result in results[1:])
 
@@ -173,7 +174,7 @@ def test_many_convolutions_of_few_filters_are_right(kind):
 @pytest.mark.parametrize("kind, build", [("forward", build_convolution), ("filter", build_convolution_filter_gradient)])
 def test_bits_of_mirrored_convolutions_do_not_depend_on_threads(kind, build):
     c = Convolution(1, 37, 41, 40, 5, 5, 3, padding=(2, 1, 1, 2))
-    assert is_mirrored(build, c, MACHINES[0], 2)
+    assert is_mirrored(build, c, AVX512, 2)
     results = [KINDS[kind](c, 3, MACHINES[0], threads) for threads in (1, 2, 3, 4)]
     assert all(np.array_equal(results[0], result) for result in results[1:])
 
@@ -186,7 +187,7 @@ def test_epilogues_of_mirrored_convolutions(terms):
         for build, second, other, reference in (
             (build_convolution, w, gradient, forward), (build_convolution_filter_gradient, gradient, w, filter_gradient),
         ):  # fmt: skip
-            assert machine is not MACHINES[0] or is_mirrored(build, c, machine, 2)
+            assert is_mirrored(build, c, AVX512, 2)
             result = guarded(other.shape)
             sequence = build(c, machine, 2, LongEpilogue(c.filters, terms))
             run_sequence(sequence, [x, second, other, result], machine)
@@ -201,7 +202,7 @@ def test_epilogues_of_mirrored_convolutions(terms):
 def test_epilogues_of_gradients_of_few_channels(terms, shape):
     images, height, width, channels, filters = shape
     c = Convolution(images, height, width, channels, 5, 5, filters, padding=(2, 2, 2, 2))
-    assert is_scattered(c, MACHINES[0], 2)
+    assert is_scattered(c, AVX512, 2)
     for machine in MACHINES:
         other, w, gradient = arrays(c, 5)
         result = guarded(other.shape)
