@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from kernel_running import guarded, guarded_copy, run_sequence
@@ -15,6 +17,7 @@ from graphc.runtime.kernels.convolution_kernels import (
     build_convolution_filter_gradient,
     build_convolution_input_gradient,
 )
+from graphc.runtime.kernels.sequence import KernelSequence
 from graphc.runtime.kernels.tile import Tile
 
 F32 = dtypes.float32
@@ -82,35 +85,6 @@ def check(result: np.ndarray, expected: np.ndarray, scale: np.ndarray, c: Convol
     assert error < TOLERANCE[c.dtype], (what, c, error)
 
 
-def check_forward(c: Convolution, seed: int, machine, threads: int) -> np.ndarray:
-    images, filters, gradient = arrays(c, seed)
-    result = guarded(gradient.shape, c.dtype.numpy, bool(seed % 2))
-    run_sequence(build_convolution(c, machine, threads), [images, filters, result], machine)
-    check(result, forward(c, images, filters), forward(c, abs(images), abs(filters)), c, "forward")
-    return result.copy()
-
-
-def check_input_gradient(c: Convolution, seed: int, machine, threads: int) -> np.ndarray:
-    images, filters, gradient = arrays(c, seed)
-    result = guarded(images.shape, c.dtype.numpy, bool(seed % 2))
-    run_sequence(build_convolution_input_gradient(c, machine, threads), [gradient, filters, result], machine)
-    scale = input_gradient(c, abs(gradient), abs(filters))
-    check(result, input_gradient(c, gradient, filters), scale, c, "input gradient")
-    return result.copy()
-
-
-def check_filter_gradient(c: Convolution, seed: int, machine, threads: int) -> np.ndarray:
-    images, filters, gradient = arrays(c, seed)
-    result = guarded(filters.shape, c.dtype.numpy, bool(seed % 2))
-    run_sequence(build_convolution_filter_gradient(c, machine, threads), [images, gradient, result], machine)
-    scale = filter_gradient(c, abs(images), abs(gradient))
-    check(result, filter_gradient(c, images, gradient), scale, c, "filter gradient")
-    return result.copy()
-
-
-KINDS = {"forward": check_forward, "input": check_input_gradient, "filter": check_filter_gradient}
-
-
 class LongEpilogue:
     """result = a polynomial of the sum and of one value a pixel and channel: too long to be repeated in registers."""
 
@@ -127,3 +101,45 @@ class LongEpilogue:
                 for _ in range(self.terms):
                     total = function.fadd(function.fmul(total, 0.5), other)
                 tile.store(total, tile.operands[1], dtypes.float32, r, j, self.filters)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A convolution or one of its gradients. `first`, `second` and `result` are places among images, filters and the gradient
+    of the result."""
+
+    name: str
+    build: Callable[..., KernelSequence]
+    reference: Callable[[Convolution, np.ndarray, np.ndarray], np.ndarray]
+    first: int
+    second: int
+    result: int
+
+    def __call__(self, c: Convolution, seed: int, machine, threads: int) -> np.ndarray:
+        """The result for the arrays of a seed, held against the reference."""
+        given = arrays(c, seed)
+        first, second = given[self.first], given[self.second]
+        result = guarded(given[self.result].shape, c.dtype.numpy, bool(seed % 2))
+        run_sequence(self.build(c, machine, threads), [first, second, result], machine)
+        check(result, self.reference(c, first, second), self.reference(c, abs(first), abs(second)), c, self.name)
+        return result.copy()
+
+    def check_epilogue(self, c: Convolution, machine, terms: int) -> None:
+        """Runs it with an epilogue of so many terms."""
+        given = arrays(c, 5)
+        first, second, other = (given[i] for i in (self.first, self.second, self.result))
+        result = guarded(other.shape)
+        sequence = self.build(c, machine, 2, LongEpilogue(other.shape[-1], terms))
+        run_sequence(sequence, [first, second, other, result], machine)
+        expected = self.reference(c, first, second) + other
+        scale = self.reference(c, abs(first), abs(second)) + abs(other)
+        for _ in range(terms):
+            expected = expected * 0.5 + other
+        check(result, expected, scale, c, f"epilogue of {terms} terms")
+
+
+KINDS = {
+    "forward": Kind("forward", build_convolution, forward, 0, 1, 2),
+    "input": Kind("input gradient", build_convolution_input_gradient, input_gradient, 2, 1, 0),
+    "filter": Kind("filter gradient", build_convolution_filter_gradient, filter_gradient, 0, 2, 1),
+}

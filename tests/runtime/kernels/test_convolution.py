@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from convolution_reference import F32, KINDS, LongEpilogue, arrays, check, filter_gradient, forward, input_gradient
-from kernel_running import guarded, machines, run_sequence
+from convolution_reference import F32, KINDS
+from kernel_running import machines
 
 from graphc import dtypes
 from graphc.runtime.kernels.convolution import Convolution, forward_axis, gradient_axes
@@ -182,19 +182,10 @@ def test_bits_of_mirrored_convolutions_do_not_depend_on_threads(kind, build):
 @pytest.mark.parametrize("terms", [1, 40])
 def test_epilogues_of_mirrored_convolutions(terms):
     c = Convolution(2, 18, 23, 32, 3, 5, 3, padding=(1, 1, 2, 0))
-    for machine in MACHINES:
-        x, w, gradient = arrays(c, 5)
-        for build, second, other, reference in (
-            (build_convolution, w, gradient, forward), (build_convolution_filter_gradient, gradient, w, filter_gradient),
-        ):  # fmt: skip
-            assert is_mirrored(build, c, AVX512, 2)
-            result = guarded(other.shape)
-            sequence = build(c, machine, 2, LongEpilogue(c.filters, terms))
-            run_sequence(sequence, [x, second, other, result], machine)
-            expected, scale = reference(c, x, second) + other, reference(c, abs(x), abs(second)) + abs(other)
-            for _ in range(terms):
-                expected = expected * 0.5 + other
-            check(result, expected, scale, c, f"epilogue of {terms} terms")
+    for kind in (KINDS["forward"], KINDS["filter"]):
+        assert is_mirrored(kind.build, c, AVX512, 2)
+        for machine in MACHINES:
+            kind.check_epilogue(c, machine, terms)
 
 
 @pytest.mark.parametrize("terms", [1, 40])
@@ -204,11 +195,4 @@ def test_epilogues_of_gradients_of_few_channels(terms, shape):
     c = Convolution(images, height, width, channels, 5, 5, filters, padding=(2, 2, 2, 2))
     assert is_scattered(c, AVX512, 2)
     for machine in MACHINES:
-        other, w, gradient = arrays(c, 5)
-        result = guarded(other.shape)
-        sequence = build_convolution_input_gradient(c, machine, 2, LongEpilogue(channels, terms))
-        run_sequence(sequence, [gradient, w, other, result], machine)
-        expected, scale = input_gradient(c, gradient, w) + other, input_gradient(c, abs(gradient), abs(w)) + abs(other)
-        for _ in range(terms):
-            expected = expected * 0.5 + other
-        check(result, expected, scale, c, f"epilogue of {terms} terms")
+        KINDS["input"].check_epilogue(c, machine, terms)

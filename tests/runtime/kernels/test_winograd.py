@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from convolution_reference import KINDS, LongEpilogue, arrays, check, filter_gradient, forward, input_gradient
+from convolution_reference import KINDS, arrays, filter_gradient, forward, input_gradient
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kernel_running import guarded, machines, run_sequence
+from kernel_running import machines, run_sequence
 
 from graphc import dtypes
 from graphc.runtime.emit.function import Function, Module
@@ -117,13 +117,7 @@ def test_epilogues_in_registers_and_after(terms, shape):
     images, height, width, channels, filters = shape
     c = Convolution(images, height, width, channels, 3, 3, filters, padding=(1, 1, 0, 0), method="winograd")
     for machine in MACHINES:
-        x, w, other = arrays(c, 5)
-        result = guarded(other.shape)
-        run_sequence(build_convolution(c, machine, 2, LongEpilogue(filters, terms)), [x, w, other, result], machine)
-        expected, scale = forward(c, x, w) + other, forward(c, abs(x), abs(w)) + abs(other)
-        for _ in range(terms):
-            expected = expected * 0.5 + other
-        check(result, expected, scale, c, f"epilogue of {terms} terms")
+        KINDS["forward"].check_epilogue(c, machine, terms)
 
 
 @pytest.mark.parametrize("terms", [1, 40])
@@ -132,14 +126,7 @@ def test_epilogues_of_scattered_gradients(terms, shape):
     images, height, width, channels, filters = shape
     c = Convolution(images, height, width, channels, 3, 3, filters, method="winograd")
     for machine in MACHINES:
-        other, w, gradient = arrays(c, 5)
-        result = guarded(other.shape)
-        sequence = build_convolution_input_gradient(c, machine, 2, LongEpilogue(channels, terms))
-        run_sequence(sequence, [gradient, w, other, result], machine)
-        expected, scale = input_gradient(c, gradient, w) + other, input_gradient(c, abs(gradient), abs(w)) + abs(other)
-        for _ in range(terms):
-            expected = expected * 0.5 + other
-        check(result, expected, scale, c, f"epilogue of {terms} terms")
+        KINDS["input"].check_epilogue(c, machine, terms)
 
 
 @pytest.mark.parametrize("terms", [1, 40])
@@ -148,14 +135,7 @@ def test_epilogues_of_the_filters_gradient(terms, shape):
     images, height, width, channels, filters = shape
     c = Convolution(images, height, width, channels, 3, 3, filters, padding=(1, 1, 0, 0), method="winograd")
     for machine in MACHINES:
-        x, other, gradient = arrays(c, 5)
-        result = guarded(other.shape)
-        sequence = build_convolution_filter_gradient(c, machine, 2, LongEpilogue(filters, terms))
-        run_sequence(sequence, [x, gradient, other, result], machine)
-        expected, scale = filter_gradient(c, x, gradient) + other, filter_gradient(c, abs(x), abs(gradient)) + abs(other)
-        for _ in range(terms):
-            expected = expected * 0.5 + other
-        check(result, expected, scale, c, f"epilogue of {terms} terms")
+        KINDS["filter"].check_epilogue(c, machine, terms)
 
 
 def test_what_is_chosen():
