@@ -41,7 +41,8 @@ class RegionBuilder:
         return substitute_results(self.program.replace(operations=tuple(operations)), replaced)
 
     def _tensors_in_memory(self) -> set[Tensor]:
-        """Results, and what a region reads of another; of inline tensors, those that are needed as they are."""
+        """Results, and what a region reads of another; of inline tensors, those that are needed as they are. A transpose
+        among these joins the product that can store it."""
         wanted: set[Tensor] = set()
         pending = list(self.program.results)
         for operation, region in self.region_of.items():

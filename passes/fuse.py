@@ -14,6 +14,7 @@ no path leads out of one and back into it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -257,21 +258,22 @@ class _Fusion:
         later, earlier = list(after), list(before)
         # From both sides, a region at a time: often there is little behind the one or in front of the other.
         while later and earlier:
-            region = later.pop()
-            if region in before:
+            if _advance(later, after, before, lambda r: r.readers) or _advance(earlier, before, after, lambda r: r.reads):
                 return True
-            for reader in region.readers:
-                if reader not in after:
-                    after.add(reader)
-                    later.append(reader)
-            region = earlier.pop()
-            if region in after:
-                return True
-            for read in region.reads:
-                if read not in before:
-                    before.add(read)
-                    earlier.append(read)
         return False
+
+
+def _advance(
+    pending: list[Region], seen: set[Region], goal: set[Region], neighbours: Callable[[Region], set[Region]]
+) -> bool:
+    """One step of a search: whether the next region is one that the search from the other side has seen."""
+    region = pending.pop()
+    if region in goal:
+        return True
+    fresh = neighbours(region) - seen
+    seen |= fresh
+    pending += fresh
+    return False
 
 
 def _suits_tiles(tensor: Tensor, region: Region) -> bool:

@@ -16,14 +16,13 @@ from graphc.runtime.emit.function import PTR, Function, Operand, Value
 from graphc.runtime.emit.vectors import memory_element
 from graphc.runtime.kernels.contraction import Contraction, Side
 from graphc.runtime.kernels.finish import FIRST_OPERAND
-from graphc.runtime.kernels.gemm_plan import Plan
+from graphc.runtime.kernels.gemm_plan import LINE, Plan
 from graphc.runtime.kernels.tile import Stream
 from graphc.runtime.schedule.machine import Machine
 
 FETCH_DEPTH = 64  # steps of k from which on they hide the way of what is fetched
 FETCH_STEPS = 8  # of k, at least, between two rounds of asking
 MOST_ROUNDS = 20  # so many that what is asked for at once can be on its way together
-LINE = 64
 
 
 @dataclass(frozen=True)
