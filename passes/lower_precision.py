@@ -14,7 +14,7 @@ PRECISIONS = ("", "bf16")
 
 @dataclass(frozen=True)
 class LowerPrecision:
-    """Gives float32 matrix products the precision of the context (GRAPHC_MATMUL_PRECISION=bf16); those that say one keep it."""
+    """Gives float32 matrix products the precision that the session or GRAPHC_MATMUL_PRECISION asks for; others keep theirs."""
 
     name: str = "lower_precision"
 
