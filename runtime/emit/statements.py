@@ -235,7 +235,7 @@ class NestEmitter(NestMemory):
         phis = [function.open_phi(v.type, CHAIN in v.ref) for v in carried]
         function.branch_if(function.icmp("slt", index[0], stop), inside, done)
         function.place_label(inside)
-        values = body(index[0], [phi[0] for phi in phis])
+        values = body(function.hide_steps(index[0]), [function.hide_steps(phi[0]) for phi in phis])
         following = function.add(index[0], step)
         function.close_phi(index, (start, before), (following, function.block))
         for phi, first, again in zip(phis, carried, values):

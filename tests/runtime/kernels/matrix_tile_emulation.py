@@ -15,7 +15,8 @@ def emulate_matrix_tiles(text: str) -> str:
     text = re.sub(r"call void @llvm\.x86\.(tile\w+|tdp\w+)\(", r"call void @emulated_\1(", text)
     text = re.sub(r"call void @llvm\.x86\.ldtilecfg\(", "call void @emulated_ldtilecfg(", text)
     text = re.sub(r"i8 (\d)(?=[,)])", r"i64 \1", "\n".join(_widen(line) for line in text.splitlines()))
-    return text + "\n" + str(_emulation())
+    lines = str(_emulation()).splitlines()
+    return "\n".join([text, *(line for line in lines if not line.startswith("declare ") or line not in text)])
 
 
 def _widen(line: str) -> str:
