@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from graphc.records import identity_record
 
-@dataclass(frozen=True, eq=False)
+
+@identity_record
 class DType:
     """One element type. Compares equal to its NumPy type, its name and itself, as in TensorFlow 1."""
 

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from graphc.records import identity_record
+
 from . import errors
 from .dtypes import DType
 from .location import SourceLocation, find_location
@@ -119,7 +121,7 @@ Gradient = Callable[..., Sequence["Tensor | None"]]
 TypeRule = Callable[..., "TensorType | Sequence[TensorType]"]
 
 
-@dataclass(frozen=True, eq=False)
+@identity_record
 class OpDef:
     """The declaration of an operation.
 

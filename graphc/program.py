@@ -11,7 +11,9 @@ that it depends on (by data or control), and the value at the start of the run w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+
+from graphc.records import record
 
 from .errors import InvalidArgumentError, format_error
 from .location import find_location
@@ -20,7 +22,7 @@ from .operation import DEFINITIONS, Collector, Operation, Tensor, TensorType, ap
 FEED, VARIABLE, RUN = "feed", "variable", "run"
 
 
-@dataclass(frozen=True)
+@record
 class Parameter:
     """A tensor that comes from outside: a fed tensor, a variable's value at the start, or the key of the run.
 
@@ -32,7 +34,7 @@ class Parameter:
     key: str
 
 
-@dataclass(frozen=True)
+@record
 class Program:
     """Parameters, operations in an order that respects their data, and what comes out.
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from graphc.program import Program
+from graphc.records import record
 
 
 class Pass(Protocol):
@@ -25,7 +26,7 @@ class Pass(Protocol):
     def run(self, program: Program, context: Context) -> Program: ...
 
 
-@dataclass(frozen=True)
+@record
 class PassRecord:
     """What one pass did: its time in seconds, and how many operations there were."""
 

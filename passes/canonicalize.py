@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from graphc.passes.base import Context
 from graphc.passes.rewriter import index_rules, rewrite
 from graphc.passes.rules import arithmetic, comparison, linear_algebra, movement, reductions, sinking
 from graphc.program import Program
+from graphc.records import record
 
 RULES = (
     *arithmetic.RULES, *comparison.RULES, *movement.RULES, *reductions.RULES, *linear_algebra.RULES, *sinking.RULES,
@@ -16,7 +16,7 @@ RULES = (
 _INDEXED = index_rules(RULES)
 
 
-@dataclass(frozen=True)
+@record
 class Canonicalize:
     """Applies the rules of `graphc.passes.rules`.
 

@@ -8,16 +8,16 @@ transposes of neighbours meet and cancel; one is left where the images come in a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from graphc.operation import DEFINITIONS, Operation, Tensor, apply
 from graphc.program import Program, transform_operations
+from graphc.records import record
 
 Perm = tuple[int, ...]
 
 
-@dataclass(frozen=True)
+@record
 class ChooseLayout:
     """Moves transposes of images past elementwise operations and reductions until they cancel."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from graphc.operation import Operation, Tensor
@@ -12,9 +11,10 @@ from graphc.passes.eliminate_dead_code import has_host_effect
 from graphc.passes.patterns import COMMUTATIVE
 from graphc.passes.rebuild import Rebuild
 from graphc.program import Program
+from graphc.records import record
 
 
-@dataclass(frozen=True)
+@record
 class EliminateCommonSubexpressions:
     """Keeps the first of several operations with the same definition, inputs and attributes.
 

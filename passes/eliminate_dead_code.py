@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from graphc.operation import Operation, Tensor
 from graphc.passes.base import Context
 from graphc.program import FEED, Program
+from graphc.records import record
 
 
-@dataclass(frozen=True)
+@record
 class EliminateDeadCode:
     """Keeps the operations that fetches, updates or effects on the host depend on.
 

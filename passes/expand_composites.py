@@ -6,7 +6,6 @@ What a composite consists of is named under it, so its name stays as a scope.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -17,9 +16,10 @@ from graphc.ops.constants import CONSTANT
 from graphc.passes.base import Context
 from graphc.passes.rebuild import Rebuild
 from graphc.program import Program, clone_operation
+from graphc.records import record
 
 
-@dataclass(frozen=True)
+@record
 class ExpandComposites:
     """Replaces every operation with an `OpDef.composite` by what that builds, and what types alone decide by constants."""
 

@@ -7,7 +7,6 @@ another one depends on has been expanded before it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 from graphc.evaluate import expand_composite
@@ -18,9 +17,10 @@ from graphc.ops.filling import zeros_like
 from graphc.passes.base import Context
 from graphc.passes.rebuild import Rebuild
 from graphc.program import Program
+from graphc.records import record
 
 
-@dataclass(frozen=True)
+@record
 class ExpandGradients:
     """Differentiates. Works on programs whose shapes are known; time is linear in the program for each gradient."""
 

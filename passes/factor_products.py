@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from graphc.operation import DEFINITIONS, Operation, Tensor, apply
 from graphc.ops.constants import build_constant
 from graphc.passes.regions import CONTRACTIONS
 from graphc.program import Program, transform_operations
+from graphc.records import record
 
 FEWEST = 4  # operations that the factor is carried through, for which taking it out is worth its multiplication
 FARTHEST = 32  # operations behind the factor that are looked through for what depends on it
 
 
-@dataclass(frozen=True)
+@record
 class FactorProducts:
     """Takes results of contractions out of the sums of products that they are factors of."""
 
@@ -43,7 +43,7 @@ class FactorProducts:
         return transform_operations(program, visit)
 
 
-@dataclass(frozen=True)
+@record
 class _Chain:
     """Operations in the order of data, each linear in `factor`; only the result of the last is used elsewhere."""
 

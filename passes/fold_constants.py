@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -14,12 +13,13 @@ from graphc.ops.constants import CONSTANT
 from graphc.passes.base import Context
 from graphc.passes.rebuild import Rebuild
 from graphc.program import Program
+from graphc.records import record
 
 _SPREADING = frozenset(("broadcast_to", "iota"))
 """Operations whose results are cheaper to make than to keep."""
 
 
-@dataclass(frozen=True)
+@record
 class FoldConstants:
     """Replaces operations on constants by their values.
 

@@ -15,7 +15,6 @@ no path leads out of one and back into it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from graphc.operation import Operation, Tensor
@@ -39,13 +38,14 @@ from graphc.passes.regions import (
 )  # fmt: skip
 from graphc.passes.rematerialise import share_recomputation
 from graphc.program import Program
+from graphc.records import record
 from graphc.shapes import count_elements
 
 VIEWS = frozenset(("slice", "reshape", "broadcast_to"))
 LARGE_COLUMNS = 1 << 17  # elements from which on joining arrays while their columns are summed costs more than it saves
 
 
-@dataclass(frozen=True)
+@record
 class Fuse:
     """Replaces regions by fused operations. `largest` bounds the operations of a region."""
 

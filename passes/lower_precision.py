@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from graphc.dtypes import float32
 from graphc.operation import Operation, Tensor, apply
 from graphc.program import Program, transform_operations
+from graphc.records import record
 
 PRECISIONS = ("", "bf16")
 
 
-@dataclass(frozen=True)
+@record
 class LowerPrecision:
     """Gives float32 matrix products the precision that the session or GRAPHC_MATMUL_PRECISION asks for; others keep theirs."""
 

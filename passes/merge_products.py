@@ -7,20 +7,20 @@ result once instead of once a step, and what follows, the optimizer's update, se
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from graphc.operation import DEFINITIONS, Operation, Tensor, apply
 from graphc.ops.linear_algebra import DOT_GENERAL
 from graphc.passes.regions import is_inline
 from graphc.program import Program, transform_operations
+from graphc.records import record
 
 SUMS = ("add", "add_n")
 MOST_TERMS = 16  # whose operands have to stay in memory until they are summed
 LONGEST_TERM = 2048  # steps of a product that needs no blocks of its own
 
 
-@dataclass(frozen=True)
+@record
 class MergeProducts:
     """Replaces the products of a sum that have the same shapes."""
 

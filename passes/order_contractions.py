@@ -8,16 +8,16 @@ order of memory, whatever order it was declared with.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from graphc.operation import DEFINITIONS, Operation, Tensor, apply
 from graphc.ops.fused import COPY
 from graphc.passes.regions import is_inline, needs_memory
 from graphc.program import Program, transform_operations
+from graphc.records import record
 
 
-@dataclass(frozen=True)
+@record
 class OrderContractions:
     """Copies operands whose contracted dimensions are no neighbours in memory."""
 

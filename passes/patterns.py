@@ -14,12 +14,13 @@ either order. An operation pattern without operands takes any number of them.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from math import copysign
 from typing import Any
 
 from graphc.operation import DEFINITIONS, Operation, Tensor, apply
 from graphc.ops.constants import build_constant
+from graphc.records import record
 
 COMMUTATIVE = frozenset((
     "add", "mul", "maximum", "minimum", "equal", "not_equal", "logical_and", "logical_or", "logical_xor", "squared_difference",
@@ -28,21 +29,21 @@ COMMUTATIVE = frozenset((
 """Binary operations whose operands may change places without changing a bit of the result."""
 
 
-@dataclass(frozen=True)
+@record
 class TensorVariable:
     """Any tensor."""
 
     name: str
 
 
-@dataclass(frozen=True)
+@record
 class AttributeVariable:
     """Any value of an attribute."""
 
     name: str
 
 
-@dataclass(frozen=True)
+@record
 class ConstantPattern:
     """A constant with one value throughout: this value, or any under a name."""
 
@@ -50,7 +51,7 @@ class ConstantPattern:
     name: str | None = None
 
 
-@dataclass(frozen=True)
+@record
 class OperationPattern:
     """An operation with operands and attributes that match; attributes not named may be anything."""
 
@@ -117,7 +118,7 @@ class Match:
         return bound is value or not isinstance(value, Tensor) and bound == value
 
 
-@dataclass(frozen=True)
+@record
 class Rule:
     """A pattern of an operation, what takes its place, and a condition. A function may decline by returning None."""
 

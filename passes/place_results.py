@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from graphc.operation import Operation, Tensor
 from graphc.ops.fused import COPY, FUSED
 from graphc.program import FEED, VARIABLE, Parameter, Program
+from graphc.records import record
 
 
-@dataclass(frozen=True)
+@record
 class PlaceResults:
     """Copies results that share memory; puts writers of variables behind their readers and what may fail."""
 

@@ -9,7 +9,7 @@ something may still fail: then it is copied at the end.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import numpy as np
 
@@ -17,13 +17,14 @@ from graphc.operation import Literal, Operation, Tensor
 from graphc.ops.fused import FUSED, find_prologues
 from graphc.passes.place_results import build_copy, may_fail, view_source
 from graphc.program import FEED, RUN, VARIABLE, Program
+from graphc.records import record
 
 ALIGNMENT = 64
 
 ARENA, FEEDS, VARIABLES, RESULTS, CONSTANTS, RUN_KEY = "arena", "feed", "variable", "result", "constant", "run"
 
 
-@dataclass(frozen=True)
+@record
 class Place:
     """Memory: a space, which of its buffers (feeds, variables and results have many), and a byte offset in it."""
 
@@ -36,7 +37,7 @@ class Place:
         return f"{where} + {self.offset}" if self.offset else where
 
 
-@dataclass(frozen=True)
+@record
 class MemoryPlan:
     """The program as it will run (with copies where a variable cannot be updated in place) and the place of each tensor."""
 

@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from graphc.operation import DEFINITIONS, Operation, Tensor, apply
 from graphc.program import Program, transform_operations
+from graphc.records import record
 from graphc.shapes import count_elements
 
 TILE = (8, 32)  # rows and columns of about one register tile
 PARTS = (16, 15, 14, 12, 10, 9, 8, 7, 6, 5, 4, 3, 2)
 
 
-@dataclass(frozen=True)
+@record
 class SplitContractions:
     """Splits products of fewer than `fewest` tiles whose parts keep at least `shortest` steps."""
 

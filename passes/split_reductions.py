@@ -7,18 +7,18 @@ everything first reduces the rows; one that keeps few columns first reduces all 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from graphc.operation import DEFINITIONS, Operation, Tensor, apply
 from graphc.program import Program, transform_operations
+from graphc.records import record
 from graphc.shapes import count_elements
 
 ASSOCIATIVE = frozenset(("sum", "prod", "max", "min", "any", "all"))
 PARTS = (64, 56, 48, 32, 40, 24, 16, 8)  # how many pieces a single reduced axis is cut into, the first that divides it
 
 
-@dataclass(frozen=True)
+@record
 class SplitReductions:
     """Splits reductions of at least `smallest` elements that keep at most `most_kept`."""
 

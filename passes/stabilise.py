@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from graphc.operation import DEFINITIONS, Collector, Operation, Tensor, apply, building_into
 from graphc.passes.base import Context
 from graphc.passes.rebuild import Rebuild
 from graphc.program import Program
+from graphc.records import record
 
 
-@dataclass(frozen=True)
+@record
 class Stabilise:
     """Turns log(softmax(x)) into log_softmax(x), which is finite where the softmax underflows.
 

@@ -33,6 +33,8 @@ class CompiledProgram(Protocol):
 
 
 class Backend(Protocol):
+    name: str
+
     def compile(self, program: Program, shapes: Mapping[Tensor, Sizes], known: Mapping[Tensor, np.ndarray]) -> CompiledProgram:
         """`shapes` holds the shape of every parameter, `known` values of tensors that shapes depend on.
 

@@ -16,11 +16,11 @@ import math
 import mmap
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from graphc.records import record
 from graphc.runtime.calls import python_path
 from graphc.runtime.calls.lock import RunLock
 from graphc.runtime.calls.native_path import native_path
@@ -48,7 +48,7 @@ class StaleCallError(RuntimeError):
     """The call was invalidated: its variables lie elsewhere by now, or its session is closed."""
 
 
-@dataclass(frozen=True)
+@record
 class Feed:
     """An array that a run is given, and the slot that its address goes to; None for one that nobody reads."""
 
@@ -57,7 +57,7 @@ class Feed:
     slot: int | None
 
 
-@dataclass(frozen=True)
+@record
 class Result:
     """An array that a run makes, and the slot that its address goes to. A 0-d one is returned as a NumPy scalar."""
 

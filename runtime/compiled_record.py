@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import struct
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any, NamedTuple
 
 from graphc.dtypes import as_dtype
 from graphc.operation import TensorType
+from graphc.records import record
 from graphc.runtime.executor import Operand, Step
 
 SHARED_FROM = 64 << 10  # bytes: constants of this size that the program itself holds are named, not stored again
@@ -29,7 +30,7 @@ class Binding(NamedTuple):
     type: TensorType
 
 
-@dataclass(frozen=True)
+@record
 class CompiledRecord:
     """A program as steps over slots, in the order: feeds, variables, results, arena, constants, run key, status cells, and
     the versions of the variables that something kept from run to run is made of, which `remembered` names.

@@ -11,9 +11,9 @@ from __future__ import annotations
 import ctypes
 import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
+from graphc.records import record
 from graphc.runtime.core_routines import core_routines
 from graphc.runtime.jit.engine import LoadedKernels
 from graphc.runtime.jit.routines import load_own_routines
@@ -31,7 +31,7 @@ class Operand(NamedTuple):
     offset: int = 0
 
 
-@dataclass(frozen=True)
+@record
 class Step:
     """One kernel call. `parallel` lets its chunks run on the pool; `label` is for people.
 

@@ -18,6 +18,7 @@ import numpy as np
 from graphc.graph import Graph
 from graphc.operation import Operation, Tensor
 from graphc.runtime.call_path import Call, CallChain, Feed, Result, RunLock, Shape, make_callable, make_run
+from graphc.runtime.calls.native_path import path_is_at_hand, start_path
 from graphc.runtime.compiled_record import CompiledRecord
 from graphc.runtime.executor import Failure
 from graphc.runtime.native_program import NativeProgram
@@ -41,6 +42,7 @@ class FastCalls:
         self.run: Callable[..., Any] | None = None
         self._slow_run = slow_run
         self._callables: weakref.WeakSet[Call] = weakref.WeakSet()
+        self._ran_once: weakref.WeakSet[NativeProgram] = weakref.WeakSet()
         self._layout = -1
         self._adding = threading.Lock()
 
@@ -71,6 +73,8 @@ class FastCalls:
         """Makes a call for what was just run: arrays that were fed under keys.
 
         `tensors` are the program's fetches as tensors of the graph."""
+        if self._awaits_path(program):
+            return
         items = self._list_items(fetches, tensors)
         layout = self._settle(program)
         call = self.make_call(fetches, keys, feeds, program, items) if items is not None else None
@@ -84,6 +88,16 @@ class FastCalls:
                 self.run = make_run(self.chain, self._slow_run)
             for old in self.chain.calls[MOST_CALLS:]:
                 self.chain.remove(old)
+
+    def _awaits_path(self, program: NativeProgram) -> bool:
+        """Whether the native path is still to be compiled. The second run of a program has that begun, in the background:
+        what runs once does not need it, and would only wait."""
+        if path_is_at_hand():
+            return False
+        if program in self._ran_once:
+            return start_path()
+        self._ran_once.add(program)
+        return True
 
     def _settle(self, program: NativeProgram) -> int:
         """The layout of the variables with all watched that a program watches: calls from before do not count versions."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from graphc.errors import format_error
@@ -13,6 +12,7 @@ from graphc.graph import Graph
 from graphc.indexed_slices import IndexedSlices
 from graphc.location import find_location
 from graphc.operation import Operation, Tensor
+from graphc.records import record
 
 Rebuild = Callable[[Sequence[Any]], Any]
 
@@ -40,7 +40,7 @@ def _expand_slices(fetch: IndexedSlices) -> tuple[list[Any], Rebuild]:
 register_fetch_expansion(IndexedSlices, _expand_slices)
 
 
-@dataclass(frozen=True)
+@record
 class FetchPlan:
     """The different tensors and operations of a nest, and how a result of the same structure is made.
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
+
+from graphc.records import record
 
 MAXIMUM_CHUNKS = 64
 
 
-@dataclass(frozen=True)
+@record
 class Kernel:
     """A piece of native code that knows nothing of the program that it is used in.
 

@@ -18,7 +18,6 @@ from graphc.passes import specialise as passes_specialise
 from graphc.passes.specialise import specialise
 from graphc.program import Program
 from graphc.runtime.backends import InterpretedProgram, NeedsValues
-from graphc.runtime.calls.native_path import call_path_sources
 from graphc.runtime.core_routines import CORE_SOURCES
 from graphc.runtime.executor import Executable
 from graphc.runtime.jit.engine import load_known_kernels
@@ -43,7 +42,7 @@ class NativeBackend:
 
     def __init__(self, threads: int | None = None, matmul_precision: str = ""):
         self.matmul_precision = matmul_precision
-        if start_own_routines(CORE_SOURCES | call_path_sources()):
+        if start_own_routines(CORE_SOURCES):
             with sharing_the_interpreter():
                 import graphc.runtime.compiler  # noqa: F401 - while those compile: where they were not on disk, little is
         self.pool = shared_pool(threads)

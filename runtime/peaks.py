@@ -10,9 +10,10 @@ import itertools
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
+from graphc.records import record
 from graphc.runtime.emit.function import F32, I64, PTR, Function, Module, Value, vector_type
 from graphc.runtime.executor import Executable, Operand, Step
 from graphc.runtime.jit.cache import shared_cache
@@ -32,7 +33,7 @@ ROUND_SECONDS = 0.03  # for each kernel
 LEAST_SCALING = 0.6  # of threads times one core; lower clocks with all cores at work cost less than that
 
 
-@dataclass(frozen=True)
+@record
 class Rates:
     """Peaks of some threads together: float32 fused multiply-adds in GFLOP/s (two operations each), memory in GB/s.
 
@@ -49,7 +50,7 @@ class Rates:
         return max(self.read, self.copy)
 
 
-@dataclass(frozen=True)
+@record
 class Peaks:
     """Rates of one core, and of `threads` threads together."""
 

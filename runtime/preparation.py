@@ -7,9 +7,9 @@ one with several uses once in a run. `lower/preparing.py` decides.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
+from graphc.records import record
 from graphc.runtime.kernel import Kernel
 from graphc.runtime.schedule.machine import Machine
 
@@ -30,7 +30,7 @@ class Preparation(Protocol):
     def __hash__(self) -> int: ...
 
 
-@dataclass(frozen=True)
+@record
 class Offer:
     """A step could read its argument `operand` prepared, and would take so many cycles less then."""
 

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from graphc.operation import Operation
 from graphc.program import FEED, VARIABLE, Program
+from graphc.records import record
 from graphc.runtime.dump import fill_shapes, format_table
 from graphc.runtime.native_program import NativeProgram
 from graphc.runtime.peaks import Peaks
@@ -27,7 +27,7 @@ from graphc.runtime.variable_store import VariableStore
 REPETITIONS = 20
 
 
-@dataclass(frozen=True)
+@record
 class StepTime:
     """One step of a program: what it computes, how, and the median and the best of its times, in microseconds.
 
@@ -60,7 +60,7 @@ class StepTime:
         return str(self.operation.location) if self.operation.location is not None else ""
 
 
-@dataclass(frozen=True)
+@record
 class Profile:
     """Timed runs of a compiled program, one after another.
 
@@ -85,7 +85,7 @@ class Profile:
         return math.fsum(step.best for step in self.steps)
 
 
-@dataclass(frozen=True)
+@record
 class Limit:
     """What the peaks of a machine allow for a kernel: its least time in microseconds, and what bounds it.
 

@@ -12,24 +12,24 @@ A gradient has to see the operations that it goes back through: those that an ea
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 
 from graphc.dtypes import NATIVE
 from graphc.operation import Operation, Tensor
 from graphc.program import FEED, Parameter, Program
+from graphc.records import record
 
 _NATIVE_NAMES = frozenset(dtype.name for dtype in NATIVE)
 _CHECKS = frozenset(["assert"])  # without result, but what follows must not happen when they fail
 
 
-@dataclass(frozen=True)
+@record
 class NativeSegment:
     """Runs as compiled code; tensors that come from earlier segments are feeds, and the fetches are what leaves it."""
 
     program: Program
 
 
-@dataclass(frozen=True)
+@record
 class HostSegment:
     """Operations that run in Python, in this order."""
 

@@ -16,6 +16,7 @@ from graphc.operation import DEFAULT_SESSIONS, Operation, Tensor, pushed_builder
 from graphc.program import Program, build_program
 from graphc.runtime.backends import Backend, choose_backend
 from graphc.runtime.bounded_cache import BoundedCache
+from graphc.runtime.calls.native_path import start_path
 from graphc.runtime.fast_calls import FastCalls
 from graphc.runtime.feeds import convert_feeds, find_fed_tensor
 from graphc.runtime.fetches import FetchPlan, fetch_key, plan_fetches
@@ -172,6 +173,8 @@ class Session:
         if feed_list is not None and not isinstance(feed_list, (list, tuple)):
             raise TypeError(f"Argument `feed_list` must be a list or tuple. Received: feed_list={feed_list!r}")
         self._check_open()
+        if self._backend.name == "native":
+            start_path()
         plan = self._plan(fetches)
         keys = tuple(find_fed_tensor(self._graph, key) for key in feed_list or ())
 

@@ -11,10 +11,11 @@ Each one is linear in both inputs, and the gradients of each are the other two. 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from graphc.records import record
 
 from ..dtypes import as_dtype
 from ..errors import ShapeError
@@ -30,7 +31,7 @@ def _check_filter(shape: Any) -> None:
         raise ShapeError(f"the filter has {len(shape)} dimensions, not 4")
 
 
-@dataclass(frozen=True)
+@record
 class Family:
     """conv2d or depthwise_conv2d with its two gradients.
 

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from graphc.records import record
+
 from ..errors import ShapeError
 from ..operation import OPERATORS, OpDef, Operation, Tensor, TensorType, apply, define
 from ..shapes import Dimension
@@ -23,7 +25,7 @@ from .rules import is_number, is_tensor, partial_sizes, size_list
 from .slicing import take_slice
 
 
-@dataclass(frozen=True)
+@record
 class Masks:
     """TensorFlow's masks of a strided slice: bit i speaks of entry i of begin, end and strides."""
 
@@ -37,7 +39,7 @@ class Masks:
 NEW_AXIS, INDEX, RANGE = "new_axis", "index", "range"
 
 
-@dataclass(frozen=True)
+@record
 class Entry:
     """What happens to one axis: a new one appears, one is indexed and disappears, or a range is taken of it.
 

@@ -14,7 +14,7 @@ import numpy as np
 from graphc.runtime.calls.feeds_code import BEHAVED, TYPE_AT
 from graphc.runtime.calls.objects import find_symbols
 from graphc.runtime.calls.records import OBJECT_HEAD, ArrayHead, DtypeHead, RecyclerRecord
-from graphc.runtime.jit.routines import load_own_routines
+from graphc.runtime.jit.routines import are_at_hand, are_awaited, load_own_routines, start_own_routines
 from graphc.runtime.memory import guarded_side, keep_for_ever
 
 if TYPE_CHECKING:
@@ -76,8 +76,18 @@ def native_path() -> NativePath | None:
     return _checked_path() if _is_wanted() else None
 
 
-def call_path_sources() -> dict[str, Callable[[], str]]:
-    """The modules of routines that `native_path` is likely to load."""
+def path_is_at_hand() -> bool:
+    """Whether `native_path` answers at once, because its code is loaded, on disk or compiled by now."""
+    return _checked_path.cache_info().currsize > 0 or are_at_hand(_sources())
+
+
+def start_path() -> bool:
+    """Begins to compile the native path in the background, where it is not at hand. Whether it is under way."""
+    start_own_routines(_sources())
+    return are_awaited(_sources())
+
+
+def _sources() -> dict[str, Callable[[], str]]:
     return {_NAME: _call_path_module} if _is_wanted() and _interpreter_is_known() else {}
 
 

@@ -6,9 +6,8 @@ are combined first, then lanes by halves.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from graphc.dtypes import DType, int64
+from graphc.records import record
 from graphc.runtime.emit import vectors
 from graphc.runtime.emit.function import I64, Function, Value, constant, vector_type
 from graphc.runtime.emit.vectors import TypedValue, typed
@@ -17,7 +16,7 @@ from graphc.runtime.loops.nodes import Accumulator
 NO_POSITION = int64.max
 
 
-@dataclass(frozen=True)
+@record
 class Total:
     """The registers of an accumulator."""
 

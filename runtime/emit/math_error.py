@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from graphc.numpy_special import ERF_NEAR, ERFC_CENTRE, ERFC_LIMIT, ERFC_SCALED
+from graphc.records import record
 from graphc.runtime.emit import math_tables
 from graphc.runtime.emit.function import F32, Value, element_of
 from graphc.runtime.emit.math_builder import MathBuilder
 from graphc.runtime.emit.math_exponential import exponential_parts
 
 
-@dataclass(frozen=True)
+@record
 class ErrorFunction:
     """Constants of one element type.
 

@@ -6,15 +6,14 @@ minimax fits rounded to the type, weighted for the relative error of the result.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from graphc.records import record
 from graphc.runtime.emit import math_tables
 from graphc.runtime.emit.function import F32, Value, constant, element_of
 from graphc.runtime.emit.math_builder import EXPONENT_BIAS, MANTISSA_BITS, MathBuilder
 from graphc.runtime.emit.math_reciprocal import quotient_estimate
 
 
-@dataclass(frozen=True)
+@record
 class Exponential:
     """Constants of one element type. ln2_high has so few bits that n * ln2_high is exact.
 

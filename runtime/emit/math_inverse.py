@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from graphc.records import record
 from graphc.runtime.emit.function import F32, Value, constant, element_of
 from graphc.runtime.emit.math_builder import MathBuilder
 
 
-@dataclass(frozen=True)
+@record
 class Inverse:
     """Constants of one element type: pi and pi / 2 as sums of two floats, and minimax polynomials.
 

@@ -5,14 +5,13 @@ The argument is reduced by multiples of pi / 2 in three parts; lanes beyond `LIM
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from graphc.records import record
 from graphc.runtime.emit import math_double
 from graphc.runtime.emit.function import BITS, F32, Value, element_of
 from graphc.runtime.emit.math_builder import MathBuilder
 
 
-@dataclass(frozen=True)
+@record
 class Reduction:
     """Constants of one element type. sin(r) = r + r**3 sine(r**2), cos(r) = 1 - r**2/2 + r**4 cosine(r**2)."""
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from graphc.dtypes import int64
+from graphc.records import record
 from graphc.runtime.emit import vectors
 from graphc.runtime.emit.function import I64, Function, Operand, Value, constant, vector_type
 from graphc.runtime.emit.vectors import TypedValue, typed
@@ -13,7 +13,7 @@ from graphc.runtime.loops.nodes import Buffer, Constant, Given, Index, Load, Loc
 from graphc.runtime.schedule.machine import Machine
 
 
-@dataclass(frozen=True)
+@record
 class Lanes:
     """The vector loop that is being written: lane k of chain c stands for first + c * lanes + k."""
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from graphc.runtime.jit.cache import package_stamp, shared_cache
 from graphc.runtime.jit.image import Image
+from graphc.runtime.jit.library import map_library
 from graphc.runtime.jit.loader import CodeBlock, load_images, load_objects
 from graphc.runtime.jit.stored import IMAGE, code_key, compile_and_store
 from graphc.runtime.jit.workers import is_ending, submit_in_order
@@ -45,18 +46,39 @@ def start_own_routines(builders: Mapping[str, Builder]) -> bool:
     started = False
     if available_cores() == 1:
         return started
-    machine, cache = known_host_machine(), shared_cache()
     for name, build in builders.items():
         digest = _own_digest(name)
-        if digest in _STARTED or (machine and cache.has(code_key(digest, machine, "routine"))):
+        if digest in _STARTED or _is_at_hand(digest):
             continue
         started = True
         _STARTED[digest] = submit_in_order(_compile_ahead, digest, build)
     return started
 
 
+def are_at_hand(builders: Mapping[str, Builder]) -> bool:
+    """Whether `load_own_routines` need neither compile nor wait for any of these."""
+    return all(_is_at_hand(_own_digest(name)) for name in builders)
+
+
+def are_awaited(builders: Mapping[str, Builder]) -> bool:
+    """Whether one of these is being compiled in the background."""
+    begun = [_STARTED.get(_own_digest(name)) for name in builders]
+    return any(future is not None and not future.done() for future in begun)
+
+
+def _is_at_hand(digest: str) -> bool:
+    started = _STARTED.get(digest)
+    if started is not None:
+        return started.done()
+    machine = known_host_machine()
+    return machine is not None and shared_cache().has(code_key(digest, machine, "routine"))
+
+
 def _compile_ahead(digest: str, build: Builder) -> bytes | None:
-    return None if is_ending() else _find_or_compile(digest, build)
+    if is_ending():
+        return None
+    map_library()
+    return _find_or_compile(digest, build)
 
 
 def _find_or_compile(digest: str, build: Builder) -> bytes:

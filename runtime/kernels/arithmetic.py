@@ -6,10 +6,11 @@ loaded, and how both join an accumulator. The register tile of `microkernel` kno
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
 from graphc.dtypes import DType
+from graphc.records import record
 from graphc.runtime.emit.function import Function, Value, constant, vector_type
 from graphc.runtime.emit.vectors import (
     bfloat_to_float,
@@ -51,7 +52,7 @@ class Arithmetic(Protocol):
     def multiply_add(self, function: Function, left: Value, right: Value, total: Value) -> Value: ...
 
 
-@dataclass(frozen=True)
+@record
 class PlainArithmetic:
     """Operands of any number type in memory, multiplied and summed in the type that they compute in."""
 

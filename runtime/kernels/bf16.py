@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from graphc import dtypes
 from graphc.dtypes import DType
+from graphc.records import record
 from graphc.runtime.emit.function import (
     BF16,
     I1,
@@ -38,7 +39,7 @@ AMX_ROWS = 32
 AMX_VECTORS = 2
 
 
-@dataclass(frozen=True)
+@record
 class PairArithmetic:
     """Pairs of bf16 from both sides; each instruction adds both products of a pair to an f32 sum."""
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from graphc import dtypes
 from graphc.dtypes import DType
+from graphc.records import record
 from graphc.runtime.emit.function import Function, Value
 from graphc.runtime.emit.vectors import TypedValue
 
@@ -26,7 +26,7 @@ class Prologue(Protocol):
     def emit(self, function: Function, value: TypedValue) -> Value: ...
 
 
-@dataclass(frozen=True)
+@record
 class Contraction:
     """C[batch..., m, n] (+)= sum over k of A[batch..., m, k] * B[batch..., k, n].
 
@@ -115,7 +115,7 @@ def dense_contraction(
     )
 
 
-@dataclass(frozen=True)
+@record
 class ContractionOptions:
     """Choices that the plan makes by itself where they are None; no choice changes the bits of a result.
 
@@ -142,7 +142,7 @@ class ContractionOptions:
     prefetch: int = 8
 
 
-@dataclass(frozen=True)
+@record
 class Side:
     """One operand of a contraction: along the result (`extent`, `stride`) and along k (`depth_stride`)."""
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 
 from graphc import dtypes
 from graphc.dtypes import DType
+from graphc.records import record
 
 METHODS = ("", "direct", "fast", "winograd", "winograd3", "winograd4")
 
@@ -32,7 +32,7 @@ class ImageWindows(ABC):
         return self.columns.outputs
 
 
-@dataclass(frozen=True)
+@record
 class Convolution(ImageWindows):
     """result[n, y, x, f] = sum over i, j, c of image[n, y*sy + i*dy - top, x*sx + j*dx - left, c] * filter[i, j, c, f].
 
@@ -90,7 +90,7 @@ class Convolution(ImageWindows):
         return forward_axis(self.width, self.kernel_width, self.strides[1], self.dilations[1], self.padding[2:])
 
 
-@dataclass(frozen=True)
+@record
 class Axis:
     """Rows or columns of a convolution: output o reads position start + o * stride + t * step with tap t.
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
+from graphc.records import record
 from graphc.runtime.kernel import MAXIMUM_CHUNKS
 from graphc.runtime.kernels.convolution import Convolution
 from graphc.runtime.kernels.convolution_plan import TILE_ENDS, VECTOR_ENDS, choose_grid
@@ -25,7 +25,7 @@ FEW_TILES = 8  # under so many, the pixels are summed in groups that run in para
 GROUPS = 8
 
 
-@dataclass(frozen=True)
+@record
 class FilterGradientPlan:
     """A tile's rows are `pieces` of the channels of one tap or, with `runs`, of the (tap column, channel) pairs of
     `tap_lines` rows of taps at once. Pixels come in blocks of `image_block` images by `line_block` lines; `groups` of

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from graphc.dtypes import DType
+from graphc.records import record
 from graphc.runtime.kernel import MAXIMUM_CHUNKS
 from graphc.runtime.kernels.convolution import Axis
 from graphc.runtime.kernels.gemm_plan import (
@@ -28,7 +28,7 @@ CONFLICT = 1.5
 FEWEST_IMAGES = 4
 
 
-@dataclass(frozen=True)
+@record
 class DirectProblem:
     """A convolution (or one of those that make up a gradient) as loops over axes.
 
@@ -63,7 +63,7 @@ class DirectProblem:
         return self.before + self.width + max(columns.after for _, columns in self.phases)
 
 
-@dataclass(frozen=True)
+@record
 class DirectPlan:
     """Tiles of neighbouring pixels, or of one pixel in several images (`by_images`), which needs no padding.
 

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from graphc.records import record
 from graphc.runtime.emit.function import I64, PTR, Function, Module, Operand, Value, constant, vector_constant
 from graphc.runtime.emit.vectors import memory_element, register_element
 from graphc.runtime.kernel import ENTRY, MAXIMUM_CHUNKS
@@ -36,7 +36,7 @@ LINE_CYCLES = 40.0  # to begin a line and to end it
 UNEVEN = 1.1  # work of the busiest thread against the mean, from which on images are cut into bands
 
 
-@dataclass(frozen=True)
+@record
 class Run:
     """`length` neighbouring parts of a pixel that are added to neighbouring elements of one line of the image."""
 
@@ -47,7 +47,7 @@ class Run:
     lanes: int
 
 
-@dataclass(frozen=True)
+@record
 class ScatterPlan:
     """`pieces` of a line of the result by panels of `vectors`; every image is cut into `bands` of lines."""
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from graphc.records import record
 from graphc.runtime.emit.function import I64, PTR, Function, Module, Operand, Value
 from graphc.runtime.emit.vectors import register_element
 from graphc.runtime.kernels.arithmetic import PlainArithmetic
@@ -23,7 +22,7 @@ from graphc.runtime.kernels.transpose import HELPER
 UNROLLED = 16  # steps of a short innermost loop that are written out
 
 
-@dataclass(frozen=True)
+@record
 class FilterLayout:
     """Distances in elements between taps, channels and panels; a packed filter has whole, aligned panels."""
 
@@ -34,7 +33,7 @@ class FilterLayout:
     packed: bool
 
 
-@dataclass(frozen=True)
+@record
 class PixelBlock:
     """The rows of a tile: `lines` of `width`, with their distances in the image (elements) and in the result (pixels)."""
 
@@ -58,7 +57,7 @@ class PixelBlock:
         return tuple(y * self.result_jump + x * self.result_step for y in range(self.lines) for x in range(self.width))
 
 
-@dataclass(frozen=True)
+@record
 class TapNest:
     """The loops of a tile: rows of taps, columns of taps, channels, with the steps of the image in elements.
 
@@ -78,7 +77,7 @@ class TapNest:
         return self.left_column == self.channels and self.layout.tap_column == self.channels * self.layout.channel
 
 
-@dataclass(frozen=True)
+@record
 class TileRequest:
     block: PixelBlock
     nest: TapNest

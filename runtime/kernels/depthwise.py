@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from graphc import dtypes
 from graphc.dtypes import DType
+from graphc.records import record
 from graphc.runtime.emit.function import Function, Module, Operand, Value, constant
 from graphc.runtime.emit.vectors import load, memory_element
 from graphc.runtime.kernel import Kernel, make_kernel
@@ -36,7 +37,7 @@ GROUP = 8  # results that are kept in registers together
 MOST_VECTORS = 16  # of the filters of the channels whose gradients are summed together
 
 
-@dataclass(frozen=True)
+@record
 class DepthwiseConvolution(ImageWindows):
     """Images are NHWC, the filter is [height, width, channels, multiplier]; `padding` is top, bottom, left, right."""
 

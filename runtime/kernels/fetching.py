@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from graphc.dtypes import DType
+from graphc.records import record
 from graphc.runtime.emit.function import PTR, Function, Operand, Value
 from graphc.runtime.emit.vectors import memory_element
 from graphc.runtime.kernels.contraction import Contraction, Side
@@ -25,7 +25,7 @@ FETCH_STEPS = 8  # of k, at least, between two rounds of asking
 MOST_ROUNDS = 20  # so many that what is asked for at once can be on its way together
 
 
-@dataclass(frozen=True)
+@record
 class MemoryBlock:
     """Lines in memory: those at `offsets` from a pointer, and again `stride` further on, `rows` times; in elements."""
 
@@ -36,7 +36,7 @@ class MemoryBlock:
     offsets: tuple[int, ...]
 
 
-@dataclass(frozen=True)
+@record
 class FollowingPart:
     """What a tile fetches of an operand of the next batch, or of the next tile: a block without its pointer.
 
@@ -53,7 +53,7 @@ class FollowingPart:
         return MemoryBlock(pointer, self.side.dtype, self.rows, self.stride, self.offsets)
 
 
-@dataclass(frozen=True)
+@record
 class FetchPlan:
     """`streams` are what the epilogue reads, `batch_parts` belong to the next batch's operands; `tile_part` to the left
     side's next tile."""

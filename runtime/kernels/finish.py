@@ -8,8 +8,8 @@ go through the buffer too.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
+from graphc.records import record
 from graphc.runtime.emit.function import I64, PTR, Function, Module, Operand, Value
 from graphc.runtime.emit.vectors import register_element
 from graphc.runtime.kernels.arithmetic import Arithmetic, vector_of
@@ -43,7 +43,7 @@ def load_operands(function: Function, base: Value, count: int) -> list[Value]:
     return [function.load(function.offset(base, FIRST_OPERAND + i, PTR), PTR) for i in range(count)]
 
 
-@dataclass(frozen=True)
+@record
 class Block:
     """One tile of sums in memory: rows by vectors, the last of which has `last_lanes` valid lanes.
 

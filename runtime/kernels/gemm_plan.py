@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from graphc.records import record
 from graphc.runtime.kernel import MAXIMUM_CHUNKS
 from graphc.runtime.kernels.contraction import Contraction, ContractionOptions, Side, sides
 from graphc.runtime.schedule.machine import Machine
@@ -31,7 +31,7 @@ RIGHT_TRAFFIC = 0.15  # cycles that a vector of the right side costs beyond its 
 _ALIGNMENT = 4096
 
 
-@dataclass(frozen=True)
+@record
 class Pieces:
     """A length cut into pieces of nearly equal size: the first `taller` have `low + 1`, the others `low`."""
 
@@ -54,7 +54,7 @@ def cut_evenly(total: int, count: int) -> Pieces:
     return Pieces(count, total // count, total % count)
 
 
-@dataclass(frozen=True)
+@record
 class Plan:
     """`left` is broadcast down the rows of a tile, `right` lies along its vectors.
 
@@ -170,7 +170,7 @@ def plan_contraction(
     return _complete(best, contraction, machine, threads, options)
 
 
-@dataclass(frozen=True)
+@record
 class _Candidate:
     turned: bool
     left: Side

@@ -7,9 +7,10 @@ Either operand can lie along the vectors: for the left one, the plan computes C^
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from graphc.dtypes import DType
+from graphc.records import record
 from graphc.runtime.emit.function import I64, PTR, Function, Module, Operand, Value, constant
 from graphc.runtime.emit.vectors import memory_element, register_element
 from graphc.runtime.kernel import ENTRY, MAXIMUM_CHUNKS, Kernel, make_kernel
@@ -34,7 +35,7 @@ CONFLICT_VISIT = 8.0
 FAR_BYTES = 24.0  # a cycle, of a right side that the second cache does not hold: few rows wait for it in any form
 
 
-@dataclass(frozen=True)
+@record
 class PanelPreparation:
     """All that the packed panels of an operand depend on. `plan` has nothing else in it; `batch` is (count, stride) of every
     dimension along which the operand moves."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from graphc.records import record
 from graphc.runtime.emit.function import I1, I64, PTR, Function, Module, Operand, Value
 from graphc.runtime.emit.vectors import register_element
 from graphc.runtime.kernels.arithmetic import PlainArithmetic, vector_of
@@ -29,14 +30,14 @@ from graphc.runtime.kernels.transpose import HELPER
 STRAIGHT_LINE = 64  # multiply-adds up to which a tile has no loop
 
 
-@dataclass(frozen=True)
+@record
 class TileShape:
     height: int
     last: bool  # of the last panel
     packing: bool  # reads the right side where it lies and packs it on the way
 
 
-@dataclass(frozen=True)
+@record
 class TileCall:
     """Arguments of one call of a tile function; those that it does not need are left out."""
 

@@ -10,8 +10,8 @@ an image).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
+from graphc.records import record
 from graphc.runtime.emit.function import Function, Operand, Value, constant, vector_constant
 from graphc.runtime.emit.vectors import register_element
 from graphc.runtime.kernels.arithmetic import Arithmetic, vector_of
@@ -19,7 +19,7 @@ from graphc.runtime.kernels.arithmetic import Arithmetic, vector_of
 Rows = list[list[Value]]
 
 
-@dataclass(frozen=True)
+@record
 class DepthLoop:
     """One loop of the summation: `count` steps (a Value: at least one) that move the two pointers by elements."""
 
@@ -28,7 +28,7 @@ class DepthLoop:
     right_step: int
 
 
-@dataclass(frozen=True)
+@record
 class LeftOperand:
     """Elements that are broadcast: one for each row of the tile, at constant offsets from the pointer."""
 
@@ -36,7 +36,7 @@ class LeftOperand:
     rows: tuple[int, ...]
 
 
-@dataclass(frozen=True)
+@record
 class RightOperand:
     """Vectors: one for each vector of the tile; the last one may be masked."""
 
@@ -47,7 +47,7 @@ class RightOperand:
     prefetch: int = 0  # how many steps of the innermost loop ahead
 
 
-@dataclass(frozen=True)
+@record
 class Packing:
     """Where the vectors of the right operand are stored as they are read, `step` elements for each depth step."""
 
@@ -78,7 +78,7 @@ def contract(
     return emitter.level(0, pointers, totals)
 
 
-@dataclass(frozen=True)
+@record
 class _Contraction:
     function: Function
     arithmetic: Arithmetic

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from graphc import dtypes
 from graphc.dtypes import DType
+from graphc.records import record
 from graphc.runtime.emit.function import Function, Module, Operand, Value, constant
 from graphc.runtime.emit.vectors import TypedValue, combine, identity, load, memory_element, register_type, store, typed
 from graphc.runtime.kernel import Kernel, make_kernel
@@ -16,7 +15,7 @@ from graphc.runtime.schedule.machine import Machine
 MOST_VECTORS = 4  # of one window that are taken together, or of neighbouring windows where channels are fewer
 
 
-@dataclass(frozen=True)
+@record
 class Pooling(ImageWindows):
     """Windows of `kernel` rows and columns over NHWC images; `padding` is top, bottom, left, right and never counts.
 

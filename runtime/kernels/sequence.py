@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from graphc.records import record
 from graphc.runtime.kernel import Kernel
 
 
-@dataclass(frozen=True)
+@record
 class SequenceStep:
     """One kernel and its operands: numbers of the sequence's operands, or, from their count on, of its temporaries.
 
@@ -20,7 +21,7 @@ class SequenceStep:
     prepares: bool = False
 
 
-@dataclass(frozen=True)
+@record
 class KernelSequence:
     """Kernels to be run in order over `operand_count` operands and temporaries of the given sizes in bytes.
 

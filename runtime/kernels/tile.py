@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from graphc.dtypes import DType
+from graphc.records import record
 from graphc.runtime.emit.function import Function, Operand, Value
 from graphc.runtime.emit.vectors import TypedValue, combine, load, memory_element, store, typed
 from graphc.runtime.kernels.microkernel import Rows, lane_mask
 from graphc.runtime.schedule.machine import Machine
 
 
-@dataclass(frozen=True)
+@record
 class Stream:
     """An array that an epilogue reads where the tile lies, its columns side by side; `pointer` is its place among those
     that follow A and B, strides are in elements."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
+from graphc.records import record
 from graphc.runtime.emit.function import I64, PTR, Function, Module, Operand, Value
 from graphc.runtime.kernel import ENTRY, MAXIMUM_CHUNKS
 from graphc.runtime.kernels.convolution import Axis
@@ -83,7 +83,7 @@ def loop_if_any(
     return [function.phi(v.type, (old, before), (v, after)) for old, v in zip(carried, values)]
 
 
-@dataclass(frozen=True)
+@record
 class Line:
     """What a function that computes one line for one vector of channels is given.
 
@@ -104,7 +104,7 @@ class Line:
         return lane_mask(self.valid, self.lanes)
 
 
-@dataclass(frozen=True)
+@record
 class ChannelVectors:
     """How channels lie in vectors of `lanes`: `groups` of `size` channels, each cut into vectors of `step` and a rest."""
 

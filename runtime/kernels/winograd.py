@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeVar
 
 from graphc import dtypes
 from graphc.dtypes import DType
+from graphc.records import record
 from graphc.runtime.emit.function import Function, Operand, Value
 from graphc.runtime.kernel import MAXIMUM_CHUNKS
 from graphc.runtime.kernels.convolution import Axis
@@ -30,7 +31,7 @@ FAR_LINE = 3.0  # cycles to read a line that the second cache does not hold
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
+@record
 class WinogradProblem:
     """A convolution (or the gradient of one that is itself one) by 3 x 3 taps, which stride and dilation leave together."""
 
@@ -111,7 +112,7 @@ def choose_run(function: Function, index: Operand, runs: Sequence[tuple[int, T]]
 # -- how values of a block of tiles lie
 
 
-@dataclass(frozen=True)
+@record
 class PointLayout:
     """For every point a matrix of `rows` by `columns`, `row` elements between rows and `point` elements between points."""
 
@@ -133,7 +134,7 @@ def point_layout(rows: int, columns: int, lanes: int, size: int) -> PointLayout:
 # -- how the work is cut
 
 
-@dataclass(frozen=True)
+@record
 class WinogradPlan:
     """Register tiles of `height` tiles by `vectors`. Chunks are parts of units of `unit` tiles, and of panels; they take
     `block` units at a time, panel after panel. `scattered` where a tile gives to all pixels of its window.

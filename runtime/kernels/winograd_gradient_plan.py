@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from graphc import dtypes
+from graphc.records import record
 from graphc.runtime.kernel import MAXIMUM_CHUNKS
 from graphc.runtime.kernels.convolution_plan import TILE_ENDS, VECTOR_ENDS
 from graphc.runtime.kernels.gemm_plan import (
@@ -33,7 +33,7 @@ REGION_IMAGES = 4  # of a group, from which on tiles at borders are taken apart
 STREAMED_LINE = 1.0  # cycles to read or write a line of sums that lies far away, one after the other
 
 
-@dataclass(frozen=True)
+@record
 class FilterTilesPlan:
     """Register tiles are `pieces` of the channels by `vectors` of filters, their depth `block` tiles of the images at a time;
     `groups` of tiles are summed apart and then together, a number that depends on the shapes alone."""

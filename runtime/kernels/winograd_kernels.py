@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from graphc import dtypes
+from graphc.records import record
 from graphc.runtime.emit.function import Module
 from graphc.runtime.kernel import Kernel, make_kernel
 from graphc.runtime.kernels.arithmetic import PlainArithmetic
@@ -36,7 +36,7 @@ WORTH_IT = 0.9  # of the direct plan's cycles: below, the tiles are taken
 LARGE_TILES_DEPTH = 16  # channels from which on tiles larger than 2 x 2 lose little against the direct sum
 
 
-@dataclass(frozen=True)
+@record
 class Tiled:
     """A convolution as tiles, and the products of the direct sum, which count as the kernel's work."""
 

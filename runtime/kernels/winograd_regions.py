@@ -8,8 +8,8 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from graphc.records import record
 from graphc.runtime.emit.function import Function, Operand, Value
 from graphc.runtime.kernels.convolution import Axis
 from graphc.runtime.kernels.indexing import split_index
@@ -18,7 +18,7 @@ from graphc.runtime.kernels.winograd import WinogradProblem
 FEWEST_IMAGES = 8  # whose tiles are taken region by region
 
 
-@dataclass(frozen=True)
+@record
 class Region:
     """The tiles of every image from rows[0] to rows[1] down and from columns[0] to columns[1] across.
 
@@ -61,7 +61,7 @@ class Region:
         function.loop(0, self.points[0], 1, [], row)
 
 
-@dataclass(frozen=True)
+@record
 class TileRange:
     """`count` tiles of a region from number `first` on."""
 

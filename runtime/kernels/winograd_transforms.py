@@ -11,9 +11,9 @@ and the same in two dimensions, one after the other (Lavin and Gray, "Fast Algor
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
+from graphc.records import record
 from graphc.runtime.emit.function import Function, Value, constant
 
 Matrix = tuple[tuple[float, ...], ...]
@@ -22,7 +22,7 @@ Square = list[list[Value | None]]  # None stands for zeros
 TAPS = 3
 
 
-@dataclass(frozen=True)
+@record
 class Transforms:
     """The three matrices for `outputs` results of three taps."""
 

@@ -8,17 +8,18 @@ element offsets in affine form (`Index`), whose terms are loop variables and, fo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from graphc.dtypes import DType
 from graphc.operation import OpDef
+from graphc.records import identity_record, record
 
 SERIAL, PARALLEL, VECTOR = "serial", "parallel", "vector"
 INPUT, OUTPUT, LOCAL = "input", "output", "local"
 
 
-@dataclass(frozen=True, eq=False)
+@identity_record
 class Buffer:
     """A piece of memory of `size` elements; `role` says whether it is an operand of the kernel or a local of a chunk."""
 
@@ -31,7 +32,7 @@ class Buffer:
         return self.name
 
 
-@dataclass(frozen=True, eq=False)
+@identity_record
 class Local:
     """The name of a value."""
 
@@ -42,7 +43,7 @@ class Local:
         return self.name
 
 
-@dataclass(frozen=True)
+@record
 class Index:
     """constant + the sum of coefficient * symbol; a symbol is the name of a loop variable or an integer Local."""
 
@@ -91,7 +92,7 @@ def variable(name: str) -> Index:
     return Index(0, ((name, 1),))
 
 
-@dataclass(frozen=True, eq=False)
+@identity_record
 class Accumulator:
     """A value that loops add to by a monoid: sum, prod, min, max, any, all, argmax or argmin (the index of the first)."""
 
@@ -106,13 +107,13 @@ class Accumulator:
 # -- expressions; operands are locals, constants or given numbers
 
 
-@dataclass(frozen=True)
+@record
 class Constant:
     value: float | int | bool
     dtype: DType
 
 
-@dataclass(frozen=True)
+@record
 class Given:
     """A number that the kernel reads when it runs, the same for all of it: the one at `place` of those it is given."""
 
@@ -123,14 +124,14 @@ class Given:
 Operand = Local | Constant | Given
 
 
-@dataclass(frozen=True)
+@record
 class Within:
     """Whether 0 <= index < limit for every pair."""
 
     bounds: tuple[tuple[Index, int], ...]
 
 
-@dataclass(frozen=True, eq=False)
+@identity_record
 class Load:
     """The element at `offset`, in the compute type of the buffer; `otherwise` where a guard fails (nothing is read)."""
 
@@ -140,7 +141,7 @@ class Load:
     otherwise: float | int | bool = 0
 
 
-@dataclass(frozen=True, eq=False)
+@identity_record
 class Compute:
     """The scalar meaning of a definition on operands; an integer divisor of zero is reported as check number `code`, unless
     a guard fails, in which case the value is not used."""
@@ -152,7 +153,7 @@ class Compute:
     guard: Within | None = None
 
 
-@dataclass(frozen=True, eq=False)
+@identity_record
 class Checked:
     """An integer operand where 0 <= operand < limit; elsewhere 0, and check number `code` is reported."""
 
@@ -162,14 +163,14 @@ class Checked:
     guard: Within | None = None
 
 
-@dataclass(frozen=True, eq=False)
+@identity_record
 class IndexValue:
     """An index as a number of the local's type."""
 
     index: Index
 
 
-@dataclass(frozen=True, eq=False)
+@identity_record
 class Result:
     """What an accumulator holds."""
 
@@ -182,13 +183,13 @@ Expression = Load | Compute | Checked | Within | IndexValue | Result | Constant
 # -- statements
 
 
-@dataclass(frozen=True, eq=False)
+@identity_record
 class Let:
     local: Local
     expression: Expression
 
 
-@dataclass(frozen=True, eq=False)
+@identity_record
 class Store:
     """Writes a value; with `combine`, adds it to what is there."""
 
@@ -198,7 +199,7 @@ class Store:
     combine: bool = False
 
 
-@dataclass(frozen=True, eq=False)
+@identity_record
 class Prefetch:
     """Asks for the memory at an offset, which may lie outside the buffer, since it is only a hint."""
 
@@ -206,14 +207,14 @@ class Prefetch:
     offset: Index
 
 
-@dataclass(frozen=True, eq=False)
+@identity_record
 class Start:
     """Sets an accumulator to the identity of its monoid."""
 
     accumulator: Accumulator
 
 
-@dataclass(frozen=True, eq=False)
+@identity_record
 class Accumulate:
     """Adds a value; `position` is its index, for argmax and argmin."""
 
@@ -222,7 +223,7 @@ class Accumulate:
     position: Index | None = None
 
 
-@dataclass(frozen=True, eq=False)
+@identity_record
 class Loop:
     """`variable` takes the values 0 to extent - 1; for a vector loop `lanes` and the number of interleaved `chains`."""
 
@@ -237,7 +238,7 @@ class Loop:
 Statement = Let | Store | Prefetch | Start | Accumulate | Loop
 
 
-@dataclass(frozen=True, eq=False)
+@identity_record
 class LoopNest:
     """A kernel: its buffers in the order of its operands, its statements, and the messages of its checks.
 

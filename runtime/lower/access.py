@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from graphc.operation import Tensor
+from graphc.records import record
 from graphc.runtime.loops.nodes import Index
 from graphc.runtime.lower.values import flatten_index, split_index
 
 
-@dataclass(frozen=True)
+@record
 class Access:
     """The element of `source` at `index`, an offset in elements."""
 

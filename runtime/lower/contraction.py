@@ -8,10 +8,11 @@ dimension, along which an array that does not have it stands still.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from graphc.operation import Operation, Tensor
 from graphc.program import Program
+from graphc.records import record
 from graphc.runtime.kernels.contraction import Contraction
 from graphc.runtime.kernels.gemm import build_contraction, lanes_along_rows
 from graphc.runtime.kernels.gemm_prepacking import offer_preparations, read_prepared
@@ -25,7 +26,7 @@ from graphc.runtime.lower.values import flatten_index
 from graphc.runtime.schedule.machine import Machine
 
 
-@dataclass(frozen=True)
+@record
 class Dimension:
     name: str
     extent: int

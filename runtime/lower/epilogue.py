@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 
 from graphc.operation import Operation, Tensor
 from graphc.program import Program
+from graphc.records import record
 from graphc.runtime.emit import vectors
 from graphc.runtime.emit.expressions import VectorScalars
 from graphc.runtime.emit.function import I64, Function, Value, vector_constant
@@ -16,7 +16,7 @@ from graphc.runtime.schedule.machine import Machine
 from graphc.scalars import count_operations
 
 
-@dataclass(frozen=True)
+@record
 class TileAccess:
     """Strides, in elements, of an array along rows, columns and batch dimensions of the result of a contraction."""
 

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from graphc.operation import Tensor
+from graphc.records import identity_record, record
 from graphc.runtime.kernel import Kernel
 from graphc.runtime.preparation import Offer
 
 
-@dataclass(frozen=True, eq=False)
+@identity_record
 class Temporary:
     """Memory that only the steps of one operation share."""
 
     nbytes: int
 
 
-@dataclass(frozen=True, eq=False)
+@identity_record
 class Prepared:
     """Memory for another form of a tensor, which steps of several operations read.
 
@@ -29,14 +29,14 @@ class Prepared:
     origin: Tensor | None = None
 
 
-@dataclass(frozen=True)
+@record
 class Immediate:
     """Bytes that are known when the program is compiled, but no part of the kernel, so that others may share it."""
 
     data: bytes
 
 
-@dataclass(frozen=True)
+@record
 class Argument:
     """An operand of a kernel: a tensor, memory between steps or bytes that are known, from `offset` bytes on."""
 
@@ -44,7 +44,7 @@ class Argument:
     offset: int = 0
 
 
-@dataclass(frozen=True)
+@record
 class LoweredStep:
     """One kernel on its operands, without workspace and status, which the executable adds.
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from graphc.operation import Operation
 from graphc.program import Program
+from graphc.records import record
 from graphc.shapes import count_elements
 
 MOST_PIECES = 8
@@ -13,7 +12,7 @@ LARGEST_SERIAL = 1 << 15  # elements
 SMALLEST_PIECE = 8  # elements; below, asking is cheaper than more loops
 
 
-@dataclass(frozen=True)
+@record
 class Piece:
     """The values start to start + size - 1 of a dimension."""
 

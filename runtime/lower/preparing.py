@@ -13,6 +13,7 @@ from typing import Any
 
 from graphc.operation import Operation, Tensor
 from graphc.program import VARIABLE, Program
+from graphc.records import record
 from graphc.runtime.lower.lowered import Argument, LoweredStep, Prepared, Temporary
 from graphc.runtime.lower.operation import lower_operation
 from graphc.runtime.preparation import Offer, Preparation
@@ -57,7 +58,7 @@ class _Uses:
         return found, found if found in self.lasting else None
 
 
-@dataclass(frozen=True)
+@record
 class _Form:
     """A form of a tensor, from `offset` bytes on."""
 

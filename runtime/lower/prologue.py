@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
-from dataclasses import dataclass
 
 from graphc.dtypes import DType
 from graphc.operation import Operation, Tensor
 from graphc.program import Program
+from graphc.records import identity_record
 from graphc.runtime.emit import vectors
 from graphc.runtime.emit.expressions import VectorScalars
 from graphc.runtime.emit.function import Function, Value
@@ -16,7 +16,7 @@ from graphc.runtime.lower.epilogue import emit_elementwise
 from graphc.runtime.schedule.machine import Machine
 
 
-@dataclass(frozen=True, eq=False)
+@identity_record
 class RegionPrologue:
     """Computes `operations`, in order, on elements of `source`, the one array that they read; the last makes the operand."""
 

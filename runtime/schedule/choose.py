@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
+from graphc.records import record
 from graphc.runtime.loops.nodes import (
     INPUT,
     LOCAL,
@@ -42,20 +42,20 @@ GATHER_COST = 12.0
 LONGEST_INTERLEAVED = 160  # statements; longer bodies have enough to overlap by themselves
 
 
-@dataclass(frozen=True)
+@record
 class Vectorize:
     variable: str
     lanes: int
     chains: int
 
 
-@dataclass(frozen=True)
+@record
 class Parallelize:
     variable: str
     chunks: int
 
 
-@dataclass(frozen=True)
+@record
 class PrefetchRows:
     """In the loop `inside`, the next step of the loop `rows` is asked for from memory."""
 
@@ -66,7 +66,7 @@ class PrefetchRows:
 Directive = Vectorize | Parallelize | PrefetchRows
 
 
-@dataclass(frozen=True)
+@record
 class Schedule:
     """The directives of a nest, in the order of their application, the estimate behind them, and why one thread runs it."""
 

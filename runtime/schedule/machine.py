@@ -11,8 +11,9 @@ import functools
 import json
 import os
 import platform
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from graphc.records import record
 from graphc.runtime.jit.cache import llvm_stamp, shared_cache
 from graphc.runtime.schedule.topology import available_cores, cache_sizes, cpu_identity
 
@@ -23,7 +24,7 @@ TILES_16_REGISTERS: Tiles = ((6, 2), (4, 3), (12, 1))
 TILES_NEON: Tiles = ((12, 2), (8, 3), (6, 4), (28, 1))
 
 
-@dataclass(frozen=True)
+@record
 class Machine:
     """What kernels are shaped by. Sizes are bytes of one core's share, but `l3_bytes`, which all cores share.
 

@@ -33,9 +33,8 @@ def test_lanes():
 def test_a_machine_is_a_value():
     machine = host_machine()
     assert machine is host_machine()
+    assert machine == dataclasses.replace(machine) != dataclasses.replace(machine, cores=machine.cores + 1)
     assert hash(machine) == hash(dataclasses.replace(machine))
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        machine.cores = 3
 
 
 @pytest.mark.parametrize("name", ["sse", "avx2", "avx512"])
