@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -27,6 +25,7 @@ from graphc.passes.plan_memory import (
     share_memory,
 )
 from graphc.program import FEED, RUN, VARIABLE, Program
+from graphc.runtime.collector import collecting_later
 from graphc.runtime.compiled_record import SHARED_FROM, Binding, CompiledRecord, Constant
 from graphc.runtime.executor import Executable, Operand, Step
 from graphc.runtime.jit.engine import load_kernels, start_compiling
@@ -123,7 +122,7 @@ def _compile(
 ) -> Compilation:
     """`watch` is called with the steps of each operation that stay what they are, as soon as they are there."""
     clock = _Clock(seconds)
-    with _collecting_later():
+    with collecting_later():
         optimised = optimise(program, context)
         clock.lap("optimise")
         plan = plan_memory(optimised)
@@ -138,18 +137,6 @@ def _compile(
     kernels = {step.kernel.name: step.kernel for _, step in steps}
     clock.lap("lower")
     return Compilation(context, plan, steps, kernels, clock.seconds)
-
-
-@contextmanager
-def _collecting_later() -> Iterator[None]:
-    """Keeps the garbage collector from walking a growing program again and again: a third of the time for a large one."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _make_record(program: Program, compilation: Compilation, layout: _Layout) -> CompiledRecord:

@@ -18,6 +18,7 @@ from graphc.passes import specialise as passes_specialise
 from graphc.passes.specialise import specialise
 from graphc.program import Program
 from graphc.runtime.backends import InterpretedProgram, NeedsValues
+from graphc.runtime.collector import collecting_later
 from graphc.runtime.core_routines import CORE_SOURCES
 from graphc.runtime.executor import Executable
 from graphc.runtime.jit.engine import load_known_kernels
@@ -43,7 +44,7 @@ class NativeBackend:
     def __init__(self, threads: int | None = None, matmul_precision: str = ""):
         self.matmul_precision = matmul_precision
         if start_own_routines(CORE_SOURCES):
-            with sharing_the_interpreter():
+            with sharing_the_interpreter(), collecting_later():
                 import graphc.runtime.compiler  # noqa: F401 - while those compile: where they were not on disk, little is
         self.pool = shared_pool(threads)
         self.threads = self.pool.threads
@@ -61,6 +62,12 @@ class NativeBackend:
         """
         if _wants_to_watch():
             return self._compile_watched(program, shapes, known)
+        with collecting_later():
+            return self._find_or_compile(program, shapes, known)
+
+    def _find_or_compile(
+        self, program: Program, shapes: Mapping[Tensor, tuple[int, ...]], known: Mapping[Tensor, np.ndarray]
+    ) -> NativeProgram:
         start = time.perf_counter()
         special = specialise_program(program, shapes, known)
         specialised = time.perf_counter()

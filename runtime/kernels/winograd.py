@@ -99,6 +99,12 @@ def find_runs(values: Sequence[T]) -> list[tuple[int, T]]:
     return [(i + 1, value) for i, value in enumerate(values) if i + 1 == len(values) or values[i + 1] != value]
 
 
+def clip_runs(runs: Sequence[tuple[int, T]], within: tuple[int, int]) -> list[tuple[int, T]]:
+    """The runs that have an index of a range."""
+    starts = [0, *(end for end, _ in runs)]
+    return [(end, value) for start, (end, value) in zip(starts, runs) if start < within[1] and end > within[0]]
+
+
 def choose_run(function: Function, index: Operand, runs: Sequence[tuple[int, T]], body: Callable[[T], None]) -> None:
     """Emits body(value) for every run, of which one happens by the index."""
     (end, value), *rest = runs

@@ -17,6 +17,7 @@ from graphc.runtime.kernels.winograd import (
     WinogradProblem,
     block_units,
     choose_run,
+    clip_runs,
     far_cycles,
     product_cycles,
     register_shapes,
@@ -24,7 +25,7 @@ from graphc.runtime.kernels.winograd import (
     transform_cycles,
     with_grid,
 )
-from graphc.runtime.kernels.winograd_regions import TileRange, one_region, split_regions
+from graphc.runtime.kernels.winograd_regions import Region, TileRange, one_region, split_regions
 from graphc.runtime.kernels.winograd_tiles import DTYPE, each_vector, load_points
 from graphc.runtime.kernels.winograd_transforms import transform_square
 from graphc.runtime.schedule.machine import Machine
@@ -83,11 +84,13 @@ class TileWriter:
     ) -> None:
         def one(number: Operand, tile: tuple[Operand, ...]) -> None:
             place = function.offset(sums, function.mul(number, self.layout.row), F32)
-            self._tile(function, place, tile, column, filters)
+            self._tile(function, place, tile, tiles.region, column, filters)
 
         tiles.over_tiles(function, one)
 
-    def _tile(self, function: Function, sums: Value, tile: tuple[Operand, ...], column: Operand, count: int) -> None:
+    def _tile(
+        self, function: Function, sums: Value, tile: tuple[Operand, ...], region: Region, column: Operand, count: int
+    ) -> None:
         n, i, j = tile
         m, rows, columns = self.problem.transforms.outputs, self.problem.rows, self.problem.columns
 
@@ -106,9 +109,8 @@ class TileWriter:
             block = Block(self.pixels, row, column, height * width, vectors, last, pitch)
             self.finish.call(function, block, self.operands, ())
 
-        choose_run(
-            function, i, self.spans[0], lambda h: choose_run(function, j, self.spans[1], lambda w: at(h, w))
-        )
+        heights, widths = map(clip_runs, self.spans, (region.rows, region.columns))
+        choose_run(function, i, heights, lambda h: choose_run(function, j, widths, lambda w: at(h, w)))
 
     def _function(self, height: int, width: int, count: int) -> str:
         """A function (sums, operands, row, column), or (sums, pixels) where the epilogue follows."""

@@ -114,7 +114,7 @@ class TileSums(FilterTiles):
 
         def read(number: Operand, tile: tuple[Operand, ...]) -> None:
             left = function.offset(self.lefts, function.mul(number, self.left.row), F32)
-            self.images.call(function, self.image, tile, 0, self.problem.channels, left, self.left)
+            self.images.call(function, self.image, tile, tiles.region, 0, self.problem.channels, left, self.left)
 
             def panel(index: Operand, _: list[Value]) -> list[Value]:
                 column = function.mul(index, plan.panel)
@@ -123,7 +123,9 @@ class TileSums(FilterTiles):
                 self.by_panel(
                     function,
                     index,
-                    lambda filters: self.results.call(function, self.gradient, tile, column, filters, right, self.right),
+                    lambda filters: self.results.call(
+                        function, self.gradient, tile, tiles.region, column, filters, right, self.right
+                    ),
                 )
                 return []
 

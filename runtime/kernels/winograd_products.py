@@ -111,7 +111,7 @@ class TileProducts:
 
         def read(number: Operand, tile: tuple[Operand, ...]) -> None:
             target = function.offset(self.read, function.mul(number, self.inputs.row), F32)
-            self.reader.call(function, self.images, tile, 0, problem.channels, target, self.inputs)
+            self.reader.call(function, self.images, tile, tiles.region, 0, problem.channels, target, self.inputs)
 
         tiles.over_tiles(function, read)
 

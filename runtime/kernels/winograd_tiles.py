@@ -16,8 +16,10 @@ from graphc.runtime.kernels.winograd import (
     LINE_BYTES,
     PointLayout,
     choose_run,
+    clip_runs,
     window_spans,
 )
+from graphc.runtime.kernels.winograd_regions import Region
 from graphc.runtime.kernels.winograd_transforms import Matrix, Square, transform_square
 from graphc.runtime.schedule.machine import Machine
 
@@ -53,10 +55,11 @@ class SquareReader:
         self.lanes, self.width = machine.lanes(DTYPE.bits), len(matrix[0])
 
     def call(
-        self, function: Function, images: Value, tile: tuple[Operand, ...], channel: Operand, count: int, target: Value,
-        layout: PointLayout,
+        self, function: Function, images: Value, tile: tuple[Operand, ...], region: Region, channel: Operand, count: int,
+        target: Value, layout: PointLayout,
     ) -> None:  # fmt: skip
-        """Transforms `count` channels from the given one on; `target` is the row of the tile at the first point."""
+        """Transforms `count` channels of a tile of a region, from the given one on; `target` is the tile's row at the first
+        point."""
         n, i, j = tile
         rows, columns = self.axes
 
@@ -69,7 +72,8 @@ class SquareReader:
             name = self._function((0, 0) if empty else span, (0, 0) if empty else across, count, layout)
             function.call(f"@{name}", "void", [function.offset(images, place, F32), target])
 
-        down, along = (window_spans(axis, self.stride, self.width) for axis in self.axes)
+        spans = (window_spans(axis, self.stride, self.width) for axis in self.axes)
+        down, along = map(clip_runs, spans, (region.rows, region.columns))
         choose_run(function, i, down, lambda span: choose_run(function, j, along, lambda across: at(span, across)))
 
     def place(self, function: Function, images: Value, tile: tuple[Operand, ...]) -> Value:

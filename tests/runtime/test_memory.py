@@ -10,7 +10,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from graphc.runtime.memory import LARGE_PAGE, PAGE, allocate, guarded_side
+from graphc.runtime.memory import LARGE_PAGE, LARGE_PAGES_FROM, PAGE, allocate, guarded_side
 
 SIZES = [0, 1, 63, 64, 65, PAGE - 1, PAGE, PAGE + 1, 100_000, LARGE_PAGE - 1, LARGE_PAGE, LARGE_PAGE + 100]
 
@@ -26,7 +26,7 @@ def test_memory_is_zeroed_and_aligned(nbytes, guard):
 
 
 def test_large_memory_lies_on_large_pages():
-    assert allocate(5 * LARGE_PAGE + 3).address % LARGE_PAGE == 0
+    assert allocate(LARGE_PAGES_FROM + 3).address % LARGE_PAGE == 0
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.int8, np.float64, ml_dtypes.bfloat16, np.bool_])
