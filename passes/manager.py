@@ -56,6 +56,7 @@ def _verify_change(item: Pass, before: Program, after: Program) -> None:
 
 
 def _verify_text(program: Program) -> None:
+
     literals: dict[str, Any] = {}
     text = print_program(program, literals)
     if print_program(parse_program(text, literals)) != text:

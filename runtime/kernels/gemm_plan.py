@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 from graphc.records import record
 from graphc.runtime.kernel import MAXIMUM_CHUNKS
@@ -25,6 +26,7 @@ LINE = 64  # bytes
 L1_SET_SPAN = 4096  # bytes after which addresses fall in the same set of the first cache
 WAYS_FOR_RIGHT = 3  # of a set of the first cache, that the vectors of the right side pass through
 MANY_ROWS = 384  # so many that packing a panel before its use costs nothing that can be measured
+CLEARLY_LESS = 0.999  # of the cycles of the best tiles so far: what others must take to be better
 SECOND_HEIGHT = 1.04  # what a second height of tiles must gain before its code is worth compiling
 TURNED_ARRAY = 2.0  # cycles that a short row costs in each further array that an epilogue walks by turned tiles
 RIGHT_TRAFFIC = 0.15  # cycles that a vector of the right side costs beyond its load, where it comes from afar
@@ -163,8 +165,12 @@ def plan_contraction(
     best: _Candidate | None = None
     for swapped in orientations:
         left, right = (b, a) if swapped else (a, b)
-        for candidate in _candidates(contraction, machine, threads, options, swapped != lanes_along_rows, left, right, arrays):
-            if best is None or candidate.cycles < best.cycles * 0.999:
+        turned = swapped != lanes_along_rows
+        for shape in _shapes(contraction, machine, threads, options, turned, left, right):
+            if best is not None and shape.cycles >= best.cycles * CLEARLY_LESS:
+                continue
+            candidate = _with_packing(shape, contraction, machine, options, arrays)
+            if best is None or candidate.cycles < best.cycles * CLEARLY_LESS:
                 best = candidate
     assert best is not None
     return _complete(best, contraction, machine, threads, options)
@@ -177,11 +183,12 @@ class _Candidate:
     right: Side
     tiles: Pieces
     vectors: int
-    right_packing: str
+    share: float  # of the work of an even share that the busiest thread has, and what a second height costs
     cycles: float
+    right_packing: str = ""
 
 
-def _candidates(
+def _shapes(
     contraction: Contraction,
     machine: Machine,
     threads: int,
@@ -189,8 +196,8 @@ def _candidates(
     turned: bool,
     left: Side,
     right: Side,
-    arrays: int,
 ) -> Iterator[_Candidate]:
+    """All tiles, with the cycles of their multiply-adds alone."""
     lanes = machine.lanes(contraction.dtype.compute.bits)
     for height, vectors in (options.tile,) if options.tile else register_tiles(machine):
         height = min(height, lanes) if turned else height  # one square of lanes is transposed at a time
@@ -198,18 +205,27 @@ def _candidates(
         fewest = math.ceil(left.extent / height)
         for count in _tile_counts(left.extent, fewest, threads):
             tiles = cut_evenly(left.extent, count)
-            packing = options.right_packing or _right_packing(machine, left, right, contraction.depth, count)
             cycles = _issue_cycles(machine, tiles, vectors, lanes, right.extent, contraction.depth)
-            cycles += _packing_cycles(packing, right, contraction.depth, lanes)
             panels = math.ceil(right.extent / (vectors * lanes))
-            left_packing = options.left_packing or _left_packing(machine, left, tiles, contraction.depth, panels, lanes)
-            cycles += _left_packing_cycles(machine, left_packing, left, tiles, contraction.depth, panels, lanes)
-            if turned:
-                squares = count * math.ceil(right.extent / lanes)
-                cycles += squares * lanes * (1 + math.log2(lanes) / 1.5 + TURNED_ARRAY * (arrays - 1))
-            cycles *= SECOND_HEIGHT ** (len(tiles.sizes) - 1)
-            cycles *= _imbalance(contraction, count * panels, threads)
-            yield _Candidate(turned, left, right, tiles, vectors, packing, cycles)
+            share = SECOND_HEIGHT ** (len(tiles.sizes) - 1) * _imbalance(contraction, count * panels, threads)
+            yield _Candidate(turned, left, right, tiles, vectors, share, cycles * share)
+
+
+def _with_packing(
+    shape: _Candidate, contraction: Contraction, machine: Machine, options: ContractionOptions, arrays: int
+) -> _Candidate:
+    """The same tiles with what packing and transposing cost."""
+    left, right, tiles, depth = shape.left, shape.right, shape.tiles, contraction.depth
+    lanes = machine.lanes(contraction.dtype.compute.bits)
+    packing = options.right_packing or _right_packing(machine, left, right, depth, tiles.count)
+    cycles = _packing_cycles(packing, right, depth, lanes)
+    panels = math.ceil(right.extent / (shape.vectors * lanes))
+    left_packing = options.left_packing or _left_packing(machine, left, tiles, depth, panels, lanes)
+    cycles += _left_packing_cycles(machine, left_packing, left, tiles, depth, panels, lanes)
+    if shape.turned:
+        squares = tiles.count * math.ceil(right.extent / lanes)
+        cycles += squares * lanes * (1 + math.log2(lanes) / 1.5 + TURNED_ARRAY * (arrays - 1))
+    return replace(shape, right_packing=packing, cycles=shape.cycles + cycles * shape.share)
 
 
 def _tile_counts(extent: int, fewest: int, threads: int) -> list[int]:

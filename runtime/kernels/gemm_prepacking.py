@@ -6,6 +6,7 @@ Either operand can lie along the vectors: for the left one, the plan computes C^
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import replace
 
@@ -32,6 +33,7 @@ LEAST_GAIN = 0.02  # share of a product's cycles that makes other memory worth w
 FAR_VISIT = 4.0  # cycles that a step of k costs in a panel whose rows lie on pages of their own
 CONFLICT_STEP = 4096  # bytes between rows from which on all of them fall into one set of the first cache
 CONFLICT_VISIT = 8.0
+PLANS_KEPT = 1024  # of contractions that were planned
 FAR_BYTES = 24.0  # a cycle, of a right side that the second cache does not hold: few rows wait for it in any form
 
 
@@ -120,6 +122,7 @@ def prepare_panels(contraction: Contraction, plan: Plan, machine: Machine) -> Pa
     return PanelPreparation(bare, contraction.dtype, contraction.precision, pairs, odd, batch)
 
 
+@functools.lru_cache(maxsize=PLANS_KEPT)
 def choose_plan(
     contraction: Contraction,
     machine: Machine,
