@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Mapping, Sequence
+from contextlib import suppress
 from threading import RLock
 
 import numpy as np
@@ -40,6 +41,11 @@ class PreparedRun:
     def find_single(self, feeds: Mapping[Tensor, np.ndarray], store: VariableStore) -> Form | None:
         """The compiled form for these feeds, if a run is that and nothing else."""
         return self.body.find_single(self._bind(feeds), store)
+
+    def compile_ahead(self, feeds: Mapping[Tensor, np.ndarray], store: VariableStore) -> None:
+        """Compiles what a run with these feeds will need, as far as that can be told before it."""
+        with suppress(KeyError):  # a variable without a value: the run will say so
+            self.find_single(feeds, store)
 
     def _bind(self, feeds: Mapping[Tensor, np.ndarray]) -> Values:
         """The arrays by the parameters that stand for the fed tensors."""

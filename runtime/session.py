@@ -238,6 +238,7 @@ class Session:
         if not plan.tensors and not plan.operations:
             return []
         prepared = self.prepare(plan.tensors, plan.operations, feeds)
+        prepared.compile_ahead(feeds, self.variables)  # before the run holds up others
         with self._ordering(prepared):
             run_key = self._fast.next_run_key()
             if prepared.uses_variables:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from graphc.runtime.jit.cache import package_stamp, shared_cache
 from graphc.runtime.jit.image import Image
-from graphc.runtime.jit.library import map_library
+from graphc.runtime.jit.library import load_library
 from graphc.runtime.jit.loader import CodeBlock, load_images, load_objects
 from graphc.runtime.jit.stored import IMAGE, code_key, compile_and_store
 from graphc.runtime.jit.workers import is_ending, submit_in_order
@@ -77,7 +77,7 @@ def _is_at_hand(digest: str) -> bool:
 def _compile_ahead(digest: str, build: Builder) -> bytes | None:
     if is_ending():
         return None
-    map_library()
+    load_library()
     return _find_or_compile(digest, build)
 
 

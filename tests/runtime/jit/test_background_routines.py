@@ -136,3 +136,26 @@ print(len(names) > 0, "llvmlite" in sys.modules, "graphc.runtime.compiler" in sy
 """
     run_script(cache_folder, body)
     assert run_script(cache_folder, body) == "12.0\nFalse False False\n"
+
+
+def test_the_call_path_is_compiled_for_what_runs_again(cache_folder):
+    body = """
+from graphc.runtime.calls.native_path import path_is_at_hand
+from graphc.runtime.jit.workers import wait_for_all
+
+feed = {x: [1.0, 2.0, 3.0]}
+print(session.run(y, feed), path_is_at_hand(), session._fast.run)
+print(session.run(y, feed), session._fast.run)
+wait_for_all()
+print(session.run(y, feed), path_is_at_hand(), type(session._fast.run).__name__, session.run(y, feed))
+"""
+    expected = "12.0 False None\n12.0 None\n12.0 True builtin_function_or_method 12.0\n"
+    assert run_script(cache_folder, body) == expected
+
+
+def test_a_callable_waits_for_the_call_path(cache_folder):
+    body = """
+call = session.make_callable(y, [x])
+print(call([1.0, 2.0, 3.0]), call([2.0, 2.0, 3.0]))
+"""
+    assert run_script(cache_folder, body) == "12.0 14.0\n"
