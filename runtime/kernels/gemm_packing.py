@@ -54,6 +54,10 @@ class _Packing:
     def copy_vector(self, source: Value, place: Value, valid: int, whole: bool) -> None:
         """One vector with `valid` lanes; `whole` also writes zeros into the others."""
         function, mask = self.function, lane_mask(valid, self.lanes)
+        if not whole and self.lanes % valid == 0:  # a narrow vector touches no second line, as a masked one may
+            value = load_computed(function, self.machine, source, self.side.dtype, valid, None, self.side.prologue)
+            function.store(rounded(function, value) if self.rounds else value, place)
+            return
         value = self.load(function, source, valid)
         if whole or mask is None:
             function.store(value, place)
