@@ -20,6 +20,7 @@ from graphc.passes.place_results import PlaceResults
 from graphc.passes.split_contractions import SplitContractions
 from graphc.passes.split_reductions import SplitReductions
 from graphc.passes.stabilise import Stabilise
+from graphc.passes.sum_products import SumProducts
 from graphc.program import Program
 
 PASSES: tuple[Pass, ...] = (
@@ -30,6 +31,7 @@ PASSES: tuple[Pass, ...] = (
     FoldConstants(),
     Canonicalize(),
     ChooseLayout(),
+    SumProducts(),
     SplitContractions(),
     SplitReductions(),
     FoldConstants(),
