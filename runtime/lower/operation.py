@@ -15,6 +15,7 @@ from graphc.runtime.kernel import Kernel, make_kernel
 from graphc.runtime.loops.count import count_nest_operations
 from graphc.runtime.loops.nodes import LoopNest
 from graphc.runtime.loops.simplify import simplify_nest, split_offsets
+from graphc.runtime.lower.bulk import lower_bulk
 from graphc.runtime.lower.given import find_given, pack_given
 from graphc.runtime.lower.lowered import Argument, LoweredStep, arguments_of
 from graphc.runtime.lower.random_bits import lower_random_bits
@@ -57,10 +58,15 @@ def _lower_fused(operation: Operation, machine: Machine, threads: int, prepared:
 
         return lower_convolution(body, operation.inputs, operation.outputs, machine, threads, operation.name)
     nest, starts = split_offsets(lower_region(body, "region"))
-    kernel = build_nest_kernel(nest, machine, threads)
     inputs = [
         Argument(tensor, starts.get(buffer, 0) * tensor.dtype.size) for tensor, buffer in zip(operation.inputs, nest.buffers)
     ]
+    bulk = lower_bulk(simplify_nest(nest), threads)
+    if bulk is not None:
+        source = [Argument(bulk.pattern)] if bulk.pattern else inputs
+        arguments = (*source, *arguments_of(operation.outputs), Argument(bulk.sizes))
+        return [LoweredStep(bulk.kernel, arguments, operation.name)]
+    kernel = build_nest_kernel(nest, machine, threads)
     numbers = [Argument(pack_given(find_given(body, region)))] if nest.given else []
     return [LoweredStep(kernel, (*inputs, *arguments_of(operation.outputs), *numbers), operation.name)]
 
