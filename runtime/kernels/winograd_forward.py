@@ -93,10 +93,10 @@ class TileWriter:
     ) -> None:
         n, i, j = tile
         m, rows, columns = self.problem.transforms.outputs, self.problem.rows, self.problem.columns
+        y = function.add(function.mul(n, rows.outputs), function.mul(i, m))
+        row = function.add(function.mul(y, columns.outputs), function.mul(j, m))
 
         def at(height: int, width: int) -> None:
-            y = function.add(function.mul(n, rows.outputs), function.mul(i, m))
-            row = function.add(function.mul(y, columns.outputs), function.mul(j, m))
             name = self._function(height, width, count)
             target = [self.operands] if self.pixels is None else [self.pixels]
             where = [function.coerce(index, I64) for index in (row, column)] if self.pixels is None else []

@@ -60,17 +60,16 @@ class SquareReader:
     ) -> None:  # fmt: skip
         """Transforms `count` channels of a tile of a region, from the given one on; `target` is the tile's row at the first
         point."""
-        n, i, j = tile
+        _, i, j = tile
         rows, columns = self.axes
+        first = function.add(self._first_element(function, tile), channel)
 
         def at(span: tuple[int, int], across: tuple[int, int]) -> None:
             empty = span[0] == span[1] or across[0] == across[1]
-            y: Operand = 0 if empty else function.add(function.mul(i, self.stride), rows.start + span[0])
-            x: Operand = 0 if empty else function.add(function.mul(j, self.stride), columns.start + across[0])
-            place = function.add(function.mul(function.add(function.mul(n, rows.size), y), columns.size), x)
-            place = function.add(function.mul(place, self.channels), channel)
+            inside = ((rows.start + span[0]) * columns.size + columns.start + across[0]) * self.channels
+            source = images if empty else function.offset(images, function.add(first, inside), F32)
             name = self._function((0, 0) if empty else span, (0, 0) if empty else across, count, layout)
-            function.call(f"@{name}", "void", [function.offset(images, place, F32), target])
+            function.call(f"@{name}", "void", [source, target])
 
         spans = (window_spans(axis, self.stride, self.width) for axis in self.axes)
         down, along = map(clip_runs, spans, (region.rows, region.columns))
@@ -78,11 +77,15 @@ class SquareReader:
 
     def place(self, function: Function, images: Value, tile: tuple[Operand, ...]) -> Value:
         """Roughly where the square of a tile lies: what follows in memory is what following tiles read."""
+        return function.offset(images, self._first_element(function, tile), F32)
+
+    def _first_element(self, function: Function, tile: tuple[Operand, ...]) -> Operand:
+        """Where the square of a tile would begin without padding."""
         n, i, j = tile
         rows, columns = self.axes
         line = function.add(function.mul(n, rows.size), function.mul(i, self.stride))
         pixel = function.add(function.mul(line, columns.size), function.mul(j, self.stride))
-        return function.offset(images, function.mul(pixel, self.channels), F32)
+        return function.mul(pixel, self.channels)
 
     def _function(self, rows: tuple[int, int], columns: tuple[int, int], count: int, layout: PointLayout) -> str:
         """A function (first pixel inside, target)."""
