@@ -40,11 +40,12 @@ LINE = 64  # bytes: what a chunk consists of, and the length of the pattern of a
 
 @record
 class Bulk:
-    """A kernel [source, target, sizes] and the last of these; `pattern` is the source of a fill, None for a copy."""
+    """A kernel [source, target, sizes] and the last of these. The source is the operand of that number, or the pattern of a
+    fill."""
 
     kernel: Kernel
     sizes: Immediate
-    pattern: Immediate | None
+    source: int | Immediate
 
 
 def lower_bulk(nest: LoopNest, threads: int) -> Bulk | None:
@@ -57,10 +58,12 @@ def lower_bulk(nest: LoopNest, threads: int) -> Bulk | None:
     parallel = threads > 1 and total > SERIAL_BYTES
     chunks = CHUNKS_A_THREAD * threads if parallel else 1
     share = math.ceil(total / chunks / LINE) * LINE
-    sizes, pattern = Immediate(struct.pack("<qq", share, total)), None
-    if isinstance(source, Constant):
-        pattern = Immediate(np.full(LINE // target.dtype.size, source.value, target.dtype.numpy).tobytes())
-    return Bulk(_make_kernel(nest, pattern is None, math.ceil(total / share), total, threads), sizes, pattern)
+    kernel = _make_kernel(nest, isinstance(source, Buffer), math.ceil(total / share), total, threads)
+    sizes = Immediate(struct.pack("<qq", share, total))
+    if isinstance(source, Buffer):
+        return Bulk(kernel, sizes, nest.buffers.index(source))
+    pattern = np.full(LINE // target.dtype.size, source.value, target.dtype.numpy)
+    return Bulk(kernel, sizes, Immediate(pattern.tobytes()))
 
 
 def _match(nest: LoopNest) -> tuple[Buffer, Buffer | Constant] | None:

@@ -17,7 +17,7 @@ from graphc.runtime.loops.nodes import LoopNest
 from graphc.runtime.loops.simplify import simplify_nest, split_offsets
 from graphc.runtime.lower.bulk import lower_bulk
 from graphc.runtime.lower.given import find_given, pack_given
-from graphc.runtime.lower.lowered import Argument, LoweredStep, arguments_of
+from graphc.runtime.lower.lowered import Argument, Immediate, LoweredStep, arguments_of
 from graphc.runtime.lower.random_bits import lower_random_bits
 from graphc.runtime.lower.region import lower_region
 from graphc.runtime.lower.sharing import Lower, lower_once
@@ -63,8 +63,8 @@ def _lower_fused(operation: Operation, machine: Machine, threads: int, prepared:
     ]
     bulk = lower_bulk(simplify_nest(nest), threads)
     if bulk is not None:
-        source = [Argument(bulk.pattern)] if bulk.pattern else inputs
-        arguments = (*source, *arguments_of(operation.outputs), Argument(bulk.sizes))
+        source = Argument(bulk.source) if isinstance(bulk.source, Immediate) else inputs[bulk.source]
+        arguments = (source, *arguments_of(operation.outputs), Argument(bulk.sizes))
         return [LoweredStep(bulk.kernel, arguments, operation.name)]
     kernel = build_nest_kernel(nest, machine, threads)
     numbers = [Argument(pack_given(find_given(body, region)))] if nest.given else []

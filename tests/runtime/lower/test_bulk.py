@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import graphc as tf
+from graphc.runtime.loops.nodes import Buffer, Index, Let, Load, Local, Loop, LoopNest, Store
 from graphc.runtime.lower import bulk
 
 TYPES = [np.float32, np.float64, np.float16, np.int32, np.int64, np.int8, np.uint8, np.bool_]
@@ -111,3 +112,16 @@ def test_forced_schedules_have_loops(monkeypatch):
         filled = tf.fill([100], 2.5)
         np.testing.assert_array_equal(session.run(filled), np.full(100, 2.5, np.float32))
         assert families_of(session, filled) == ["loops"]
+
+
+def test_the_array_that_is_copied_is_found_among_others():
+    """A region may have operands that none of its results needs any more."""
+    first, second = (Buffer(name, tf.float32, 20, "input") for name in "ab")
+    target = Buffer("c", tf.float32, 20, "output")
+    value, place = Local("v", tf.float32), Index(0, (("i", 1),))
+    body = (Let(value, Load(second, place)), Store(target, place, value))
+    nest = LoopNest("region", (first, second, target), (Loop("i", 20, body),))
+    found = bulk.lower_bulk(nest, threads=1)
+    assert found is not None and found.source == 1
+    shifted = LoopNest("region", (first, second, target), (Loop("i", 20, (Let(value, Load(second, place + 1)), body[1])),))
+    assert bulk.lower_bulk(shifted, threads=1) is None
