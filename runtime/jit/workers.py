@@ -17,7 +17,7 @@ from graphc.runtime.schedule.topology import available_cores
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
 
-SWITCH_SECONDS = 2e-4
+SWITCH_SECONDS = 2e-5
 
 
 class _Workers:
