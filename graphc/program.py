@@ -113,6 +113,24 @@ def transform_operations(
     return substitute_results(program.replace(operations=tuple(operations)), mapping) if changed else program
 
 
+def replace_results(program: Program, builders: Mapping[Operation, Callable[[Mapping[Tensor, Tensor]], Tensor]]) -> Program:
+    """The program with the results of some operations, one each, made in another way.
+
+    The builder of an operation is called where that stood, with what takes the place of every tensor that was an operand up
+    to there; see `transform_operations` for what it builds. The same program comes back where there is no builder.
+    """
+    if not builders:
+        return program
+    current: dict[Tensor, Tensor] = {}
+
+    def visit(operation: Operation, inputs: tuple[Tensor, ...]) -> Sequence[Tensor] | None:
+        current.update(zip(operation.inputs, inputs))
+        build = builders.get(operation)
+        return None if build is None else [build(current)]
+
+    return transform_operations(program, visit)
+
+
 def substitute_results(program: Program, mapping: Mapping[Tensor, Tensor]) -> Program:
     """The program with other tensors in its fetches and updates."""
     fetches = tuple(mapping.get(t, t) for t in program.fetches)

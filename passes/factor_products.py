@@ -8,13 +8,13 @@ the activation is computed, keeps it instead of what its terms are made of, and 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from graphc.operation import DEFINITIONS, Operation, Tensor, apply
 from graphc.ops.constants import build_constant
 from graphc.passes.regions import CONTRACTIONS
-from graphc.program import Program, transform_operations
+from graphc.program import Program, replace_results
 from graphc.records import record
 
 FEWEST = 4  # operations that the factor is carried through, for which taking it out is worth its multiplication
@@ -30,17 +30,7 @@ class FactorProducts:
     def run(self, program: Program, context: Any) -> Program:
         search = _Search(program)
         chains = [chain for operation in program.operations if (chain := search.follow(operation)) is not None]
-        if not chains:
-            return program
-        ends = {chain.linear[-1]: chain for chain in chains}
-        replaced: dict[Operation, tuple[Tensor, ...]] = {}
-
-        def visit(operation: Operation, inputs: tuple[Tensor, ...]) -> Sequence[Tensor] | None:
-            replaced[operation] = inputs
-            chain = ends.get(operation)
-            return None if chain is None else [chain.build(replaced)]
-
-        return transform_operations(program, visit)
+        return replace_results(program, {chain.linear[-1]: chain.build for chain in chains})
 
 
 @record
@@ -50,19 +40,16 @@ class _Chain:
     factor: Tensor
     linear: tuple[Operation, ...]
 
-    def build(self, replaced: dict[Operation, tuple[Tensor, ...]]) -> Tensor:
+    def build(self, replaced: Mapping[Tensor, Tensor]) -> Tensor:
         """The last result: the factor times what the operations make of one, which is None here."""
-        factor: Tensor = self.factor
         of_one: dict[Tensor, Tensor | None] = {self.factor: None}
         for operation in self.linear:
-            inputs = replaced[operation]
             is_linear = [t in of_one for t in operation.inputs]
-            factor = next((new for old, new in zip(operation.inputs, inputs) if old is self.factor), factor)
-            values = [of_one[old] if old in of_one else new for old, new in zip(operation.inputs, inputs)]
+            values = [of_one[t] if t in of_one else replaced[t] for t in operation.inputs]
             of_one[operation.output] = self._of_one(operation, values, is_linear)
         coefficient = of_one[self.linear[-1].output]
         assert coefficient is not None
-        return apply(DEFINITIONS["mul"], [factor, coefficient])
+        return apply(DEFINITIONS["mul"], [replaced[self.factor], coefficient])
 
     def _of_one(self, operation: Operation, values: list[Tensor | None], is_linear: list[bool]) -> Tensor:
         if operation.definition.name == "mul" and None in values:

@@ -6,13 +6,14 @@ result once instead of once a step, and what follows, the optimizer's update, se
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from graphc.operation import DEFINITIONS, Operation, Tensor, apply
 from graphc.ops.linear_algebra import DOT_GENERAL
 from graphc.passes.regions import is_inline
-from graphc.program import Program, transform_operations
+from graphc.program import Program, replace_results
 from graphc.records import record
 
 SUMS = ("add", "add_n")
@@ -29,19 +30,10 @@ class MergeProducts:
     def run(self, program: Program, context: Any) -> Program:
         search = _Search(program)
         sums = {op: found for op in program.operations if (found := search.find_sum(op)) is not None}
-        if not sums:
-            return program
-        replaced: dict[Tensor, Tensor] = {}
-
-        def visit(operation: Operation, inputs: tuple[Tensor, ...]) -> Sequence[Tensor] | None:
-            replaced.update(zip(operation.inputs, inputs))
-            groups = sums.get(operation)
-            return None if groups is None else [_add_up(groups, replaced)]
-
-        return transform_operations(program, visit)
+        return replace_results(program, {op: partial(_add_up, groups) for op, groups in sums.items()})
 
 
-def _add_up(groups: Sequence[Sequence[Tensor]], replaced: dict[Tensor, Tensor]) -> Tensor:
+def _add_up(groups: Sequence[Sequence[Tensor]], replaced: Mapping[Tensor, Tensor]) -> Tensor:
     total = None
     for group in groups:
         term = replaced[group[0]]

@@ -14,13 +14,14 @@ and one of three products of the layer is left out.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from graphc.operation import DEFINITIONS, Operation, Tensor, apply
-from graphc.ops.linear_algebra import DOT_GENERAL
-from graphc.program import Program, transform_operations
+from graphc.ops.linear_algebra import DOT_GENERAL, dot_general
+from graphc.passes.rules.building import reduce, reshape
+from graphc.program import Program, replace_results
 from graphc.records import record
 
 FEWEST = 1 << 20  # multiplications of a product that is worth other operations in its place
@@ -35,18 +36,8 @@ class SumProducts:
     def run(self, program: Program, context: Any) -> Program:
         search = _Search(program)
         found = [rewrite for operation in program.operations if (rewrite := search.find(operation)) is not None]
-        if not found:
-            return program
         builders = [_Builder(rewrite) for rewrite in found]
-        owners = {operation: builder for builder in builders for operation in builder.rewrite.replaces}
-        replaced: dict[Tensor, Tensor] = {}
-
-        def visit(operation: Operation, inputs: tuple[Tensor, ...]) -> Sequence[Tensor] | None:
-            replaced.update(zip(operation.inputs, inputs))
-            builder = owners.get(operation)
-            return None if builder is None else [builder.build(operation, replaced)]
-
-        return transform_operations(program, visit)
+        return replace_results(program, {op: partial(b.build, op) for b in builders for op in b.rewrite.replaces})
 
 
 @record
@@ -197,7 +188,7 @@ class _Builder:
         self._row_sums: Tensor | None = None
         self._feature_products: Tensor | None = None
 
-    def build(self, operation: Operation, replaced: dict[Tensor, Tensor]) -> Tensor:
+    def build(self, operation: Operation, replaced: Mapping[Tensor, Tensor]) -> Tensor:
         """The result of an operation; `replaced` has the tensors of the program that were seen so far."""
         rewrite = self.rewrite
         if operation is rewrite.weight_gradient:
@@ -205,13 +196,13 @@ class _Builder:
         matrix = replaced[rewrite.matrix]
         if operation in rewrite.sums:
             contract = ((1 - rewrite.column,), (0,))
-            total = apply(DOT_GENERAL, [matrix, self._sum_rows(replaced)], batch=((), ()), contract=contract, precision="")
+            total = dot_general(matrix, self._sum_rows(replaced), contract=contract)
         else:
             products = apply(DEFINITIONS["mul"], [matrix, self._multiply_features(replaced)])
-            total = apply(DEFINITIONS["reduce_sum"], [products], axes=(1 - rewrite.column,), keepdims=False)
-        return _reshape(total, operation.output.type.sizes)
+            total = reduce("reduce_sum", products, [1 - rewrite.column])
+        return reshape(total, operation.output.type.sizes)
 
-    def _build_gradient(self, replaced: dict[Tensor, Tensor]) -> Tensor:
+    def _build_gradient(self, replaced: Mapping[Tensor, Tensor]) -> Tensor:
         affine, result = self.rewrite.affine, self._multiply_features(replaced)
         assert affine is not None
         if affine.scale is not None:
@@ -219,34 +210,28 @@ class _Builder:
         if affine.shift is None:
             return result
         sums = self._sum_rows(replaced)
-        across = _reshape(sums, (1, sums.type.sizes[0]) if self.rewrite.column == 0 else (sums.type.sizes[0], 1))
+        across = reshape(sums, (1, sums.type.sizes[0]) if self.rewrite.column == 0 else (sums.type.sizes[0], 1))
         shifted = apply(DEFINITIONS["mul"], [self._along_columns(replaced[affine.shift]), across])
         return apply(DEFINITIONS["add"], [result, shifted])
 
     def _along_columns(self, vector: Tensor) -> Tensor:
         """A value for every column of the product, along the matrix' axis of those."""
         count = vector.type.elements
-        return _reshape(vector, (count, 1) if self.rewrite.column == 0 else (1, count))
+        return reshape(vector, (count, 1) if self.rewrite.column == 0 else (1, count))
 
-    def _sum_rows(self, replaced: dict[Tensor, Tensor]) -> Tensor:
+    def _sum_rows(self, replaced: Mapping[Tensor, Tensor]) -> Tensor:
         if self._row_sums is None:
             rows = _base(replaced[self.rewrite.rows])
-            axes = tuple(range(len(rows.type.sizes) - 1))
-            self._row_sums = apply(DEFINITIONS["reduce_sum"], [rows], axes=axes, keepdims=False)
+            self._row_sums = reduce("reduce_sum", rows, range(len(rows.type.sizes) - 1))
         return self._row_sums
 
-    def _multiply_features(self, replaced: dict[Tensor, Tensor]) -> Tensor:
+    def _multiply_features(self, replaced: Mapping[Tensor, Tensor]) -> Tensor:
         if self._feature_products is None:
             assert self.rewrite.affine is not None
             rows, features = replaced[self.rewrite.rows], replaced[self.rewrite.affine.features]
             leading = rows.type.sizes[:-1]
-            features = _reshape(features, (*leading, features.type.sizes[-1]))
-            operands = [features, rows] if self.rewrite.column == 0 else [rows, features]
+            features = reshape(features, (*leading, features.type.sizes[-1]))
+            first, second = (features, rows) if self.rewrite.column == 0 else (rows, features)
             axes = tuple(range(len(leading)))
-            self._feature_products = apply(DOT_GENERAL, operands, batch=((), ()), contract=(axes, axes), precision="")
+            self._feature_products = dot_general(first, second, contract=(axes, axes))
         return self._feature_products
-
-
-def _reshape(tensor: Tensor, sizes: tuple[int, ...]) -> Tensor:
-    assert math.prod(sizes) == tensor.type.elements
-    return tensor if tensor.type.sizes == sizes else apply(DEFINITIONS["reshape"], [tensor], shape=sizes)
