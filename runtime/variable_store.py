@@ -16,7 +16,7 @@ _serial_numbers = itertools.count(1)
 
 
 def allocate_aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """A zeroed C-contiguous array whose data begin on a cache line, or on a large page if it fills one."""
+    """A zeroed C-contiguous array whose data begin on a cache line; a large one has pages of its own."""
     if dtype.hasobject:
         return np.empty(shape, dtype)
     nbytes = math.prod(shape) * dtype.itemsize

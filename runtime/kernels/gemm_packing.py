@@ -35,10 +35,10 @@ class _Packing:
         self.function = Function(module, name, arguments, **HELPER)
         self.source, self.packed, self.depth = self.function.arguments[:3]
 
-    def load(self, function: Function, source: Value, valid: int) -> Value:
-        mask = lane_mask(valid, self.lanes)
-        side = self.side
-        value = load_computed(function, self.machine, source, side.dtype, self.lanes, mask, side.prologue)
+    def load(self, function: Function, source: Value, valid: int, lanes: int = 0) -> Value:
+        """A vector, of all lanes that the machine has unless told otherwise."""
+        side, lanes = self.side, lanes or self.lanes
+        value = load_computed(function, self.machine, source, side.dtype, lanes, lane_mask(valid, lanes), side.prologue)
         return rounded(function, value) if self.rounds else value
 
     def fetch(self, place: Value, steps: int) -> None:
@@ -48,17 +48,14 @@ class _Packing:
             self.function.prefetch(ahead)
 
     def load_one(self, source: Value) -> Value:
-        value = load_computed(self.function, self.machine, source, self.side.dtype, 1, None, self.side.prologue)
-        return rounded(self.function, value) if self.rounds else value
+        return self.load(self.function, source, 1, 1)
 
     def copy_vector(self, source: Value, place: Value, valid: int, whole: bool) -> None:
         """One vector with `valid` lanes; `whole` also writes zeros into the others."""
-        function, mask = self.function, lane_mask(valid, self.lanes)
-        if not whole and self.lanes % valid == 0:  # a narrow vector touches no second line, as a masked one may
-            value = load_computed(function, self.machine, source, self.side.dtype, valid, None, self.side.prologue)
-            function.store(rounded(function, value) if self.rounds else value, place)
-            return
-        value = self.load(function, source, valid)
+        narrow = not whole and self.lanes % valid == 0  # touches no second line, as a masked one may
+        lanes = valid if narrow else self.lanes
+        function, mask = self.function, lane_mask(valid, lanes)
+        value = self.load(function, source, valid, lanes)
         if whole or mask is None:
             function.store(value, place)
         else:

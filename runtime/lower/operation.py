@@ -61,19 +61,23 @@ def _lower_fused(operation: Operation, machine: Machine, threads: int, prepared:
     inputs = [
         Argument(tensor, starts.get(buffer, 0) * tensor.dtype.size) for tensor, buffer in zip(operation.inputs, nest.buffers)
     ]
-    bulk = lower_bulk(simplify_nest(nest), threads)
+    simple = simplify_nest(nest)
+    bulk = lower_bulk(simple, threads)
     if bulk is not None:
         source = Argument(bulk.source) if isinstance(bulk.source, Immediate) else inputs[bulk.source]
         arguments = (source, *arguments_of(operation.outputs), Argument(bulk.sizes))
         return [LoweredStep(bulk.kernel, arguments, operation.name)]
-    kernel = build_nest_kernel(nest, machine, threads)
+    kernel = _build_kernel(nest, simple, machine, threads)
     numbers = [Argument(pack_given(find_given(body, region)))] if nest.given else []
     return [LoweredStep(kernel, (*inputs, *arguments_of(operation.outputs), *numbers), operation.name)]
 
 
 def build_nest_kernel(nest: LoopNest, machine: Machine, threads: int) -> Kernel:
     """Simplifies, schedules and emits a nest."""
-    simple = simplify_nest(nest)
+    return _build_kernel(nest, simplify_nest(nest), machine, threads)
+
+
+def _build_kernel(nest: LoopNest, simple: LoopNest, machine: Machine, threads: int) -> Kernel:
     schedule = choose_schedule(simple, machine, threads)
     scheduled = apply_schedule(simple, schedule)
     return make_kernel(
