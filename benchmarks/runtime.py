@@ -22,7 +22,9 @@ from graphc.runtime.emit.function import F32, I64, PTR, Module, vector_type
 from graphc.runtime.executor import Executable, Operand, Step
 from graphc.runtime.jit.engine import load_kernels
 from graphc.runtime.jit.image import link
+from graphc.runtime.jit.llvm import is_loaded
 from graphc.runtime.jit.routine import Routine
+from graphc.runtime.jit.target import compile_object
 from graphc.runtime.kernel import Kernel, make_kernel
 from graphc.runtime.memory import allocate
 from graphc.runtime.schedule.machine import host_machine
@@ -159,8 +161,6 @@ def sleeping_region(pool: Pool, function: int) -> float:
 
 
 def measure_compiling() -> None:
-    from graphc.runtime.jit.target import compile_object  # loads LLVM, which the last measurement does without
-
     print(f"{KERNELS} kernels of 150 operations")
     machine, kernels = host_machine(), sample_kernels()
     compile_object(kernels[0].text, machine)
@@ -191,7 +191,7 @@ def measure_loading() -> None:
     operands = (ctypes.c_void_p * 3)(one.ctypes.data, one.ctypes.data, out.ctypes.data)
     ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)(loaded[kernels[0].name])(operands, 0)
     assert out[0] > 0
-    print(f"a new process (LLVM {'loaded' if 'llvmlite' in sys.modules else 'not needed'})")
+    print(f"a new process (LLVM {'loaded' if is_loaded() else 'not needed'})")
     report("the machine found", 1e3 * (found - start), "ms")
     report(f"{KERNELS} kernels loaded from disk", 1e3 * (done - found), "ms")
 

@@ -22,7 +22,6 @@ from graphc.runtime.collector import collecting_later
 from graphc.runtime.core_routines import CORE_SOURCES
 from graphc.runtime.executor import Executable
 from graphc.runtime.jit.engine import load_known_kernels
-from graphc.runtime.jit.library import wait_for_library
 from graphc.runtime.jit.routines import start_own_routines
 from graphc.runtime.jit.workers import sharing_the_interpreter
 from graphc.runtime.native_program import NativeProgram
@@ -46,10 +45,7 @@ class NativeBackend:
         self.matmul_precision = matmul_precision
         if start_own_routines(CORE_SOURCES):
             with sharing_the_interpreter(), collecting_later():
-                import graphc.passes.pipeline  # while LLVM is loaded: where routines were not on disk, little is
-
-                wait_for_library()
-                import graphc.runtime.compiler  # noqa: F401 - while the routines are compiled
+                import graphc.runtime.compiler  # noqa: F401 - meanwhile: where routines were not on disk, little is
         self.pool = shared_pool(threads)
         self.threads = self.pool.threads
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import importlib.util
 import os
 import stat
 import sys
 import threading
 import time
+
+from graphc.runtime.jit.llvm import llvmlite_folder
 
 _MAGIC = b"graphc\x00\x01"
 _DIGEST_BYTES = 32
@@ -173,10 +174,7 @@ def _touch(path: str) -> None:
 @functools.cache
 def llvm_stamp() -> str:
     """Changes whenever the installed llvmlite does; found without importing it."""
-    spec = importlib.util.find_spec("llvmlite")
-    if spec is None or not spec.submodule_search_locations:
-        raise ModuleNotFoundError("graphc needs llvmlite to make machine code")
-    folder = spec.submodule_search_locations[0]
+    folder = llvmlite_folder()
     binding = os.path.join(folder, "binding")
     libraries = [os.path.join(binding, name) for name in sorted(os.listdir(binding)) if "llvmlite" in name]
     return _stamp([os.path.join(folder, "__init__.py"), *libraries])

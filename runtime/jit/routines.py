@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from graphc.runtime.jit.cache import package_stamp, shared_cache
 from graphc.runtime.jit.image import Image
-from graphc.runtime.jit.library import load_library
+from graphc.runtime.jit.llvm import load_library
 from graphc.runtime.jit.loader import CodeBlock, load_images, load_objects
 from graphc.runtime.jit.stored import IMAGE, code_key, compile_and_store
 from graphc.runtime.jit.workers import is_ending, submit_in_order

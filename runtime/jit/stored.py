@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from graphc.runtime.jit.cache import llvm_stamp, shared_cache
 from graphc.runtime.jit.image import link
+from graphc.runtime.jit.target import compile_object
 from graphc.runtime.schedule.machine import Machine
 
 IMAGE, OBJECT = b"I", b"O"  # what the first byte says
@@ -17,8 +18,6 @@ def code_key(digest: str, machine: Machine, kind: str) -> str:
 
 def compile_and_store(key: str, text: str, machine: Machine, optimise: bool = False) -> bytes:
     """Code from the text of a module; see `target.compile_object`. Raises CompileError where LLVM refuses it."""
-    from graphc.runtime.jit.target import compile_object  # late: it loads LLVM
-
     data = compile_object(text, machine, optimise)
     image = link(data)
     stored = OBJECT + data if image is None else IMAGE + image.to_bytes()

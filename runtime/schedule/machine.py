@@ -15,6 +15,7 @@ from dataclasses import replace
 
 from graphc.records import record
 from graphc.runtime.jit.cache import llvm_stamp, shared_cache
+from graphc.runtime.jit.llvm import host_processor
 from graphc.runtime.schedule.topology import available_cores, cache_sizes, cpu_identity
 
 Tiles = tuple[tuple[int, int], ...]
@@ -185,9 +186,7 @@ def _cpu_and_features() -> tuple[str, dict[str, bool]]:
     if known is not None:
         cpu, features = json.loads(known)
         return cpu, features
-    import llvmlite.binding as llvm
-
-    cpu, features = llvm.get_host_cpu_name(), dict(llvm.get_host_cpu_features())
+    cpu, features = host_processor()
     shared_cache().put(key, json.dumps([cpu, features]).encode())
     return cpu, features
 

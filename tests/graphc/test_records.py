@@ -58,6 +58,48 @@ def test_defaults_and_replacement():
     assert replace(thing, a=2) == Thing(2, [], "c") and thing.b is not Thing(1).b
 
 
+def test_constructors_take_what_those_of_data_classes_take():
+    frozen, made = make_pair({"c": 3}, a="int", b="tuple[int, ...]", c="int")
+    for arguments, named in [((1, 2), {}), ((1,), {"b": 2}), ((), {"c": 1, "b": 2, "a": 3}), ((1, 2, 4), {})]:
+        assert repr(made(*arguments, **named)) == repr(frozen(*arguments, **named))
+    for arguments, named in [((), {}), ((1,), {}), ((1, 2, 3, 4), {}), ((1, 2), {"d": 1}), ((1, 2), {"a": 1})]:
+        messages = []
+        for kind in (frozen, made):
+            with pytest.raises(TypeError) as caught:
+                kind(*arguments, **named)
+            messages.append(str(caught.value))
+        assert messages[0] == messages[1]
+
+
+def test_inherited_fields_come_first():
+    @record
+    class Base:
+        a: int
+        b: int = 2
+
+    @record
+    class Derived(Base):
+        c: int = 3
+
+    assert repr(Derived(1, c=4)).endswith("Derived(a=1, b=2, c=4)") and Base(1) == Base(1, 2)
+    with pytest.raises(TypeError, match="a field without default follows one with default"):
+
+        @record
+        class Wrong(Base):
+            c: int
+
+
+def test_what_a_constructor_also_does_is_done():
+    @record
+    class Thing:
+        a: int
+
+        def __post_init__(self):
+            self.b = 2 * self.a
+
+    assert Thing(2).b == 4
+
+
 def test_own_methods_stay():
     @record
     class Thing:

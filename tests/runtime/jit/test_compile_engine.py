@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from graphc.runtime.jit import engine
+from graphc.runtime.jit import engine, stored
 from graphc.runtime.jit.engine import load_kernels, start_compiling
 from graphc.runtime.jit.target import CompileError, assembly, optimised_ir, verify_ir
 from graphc.runtime.kernel import Kernel, make_kernel
@@ -47,17 +47,15 @@ def cache_folder(monkeypatch, tmp_path):
 
 
 def count_compilations(monkeypatch) -> list[str]:
-    from graphc.runtime.jit import target
-
     compiled: list[str] = []
-    original = target.compile_object
+    original = stored.compile_object
 
     def compile_object(text: str, *rest) -> bytes:
         if "@adding_" in text:
             compiled.append(text)
         return original(text, *rest)
 
-    monkeypatch.setattr(target, "compile_object", compile_object)
+    monkeypatch.setattr(stored, "compile_object", compile_object)
     return compiled
 
 
@@ -195,10 +193,9 @@ import sys, ctypes
 sys.path.insert(0, sys.argv[1])
 from test_compile_engine import adding_kernel, run
 from graphc.runtime.jit.engine import load_kernels
-for module in [name for name in sys.modules if name.startswith("llvmlite")]:
-    del sys.modules[module]
+from graphc.runtime.jit.llvm import is_loaded
 loaded = load_kernels([adding_kernel(500)])
-print(run(loaded[adding_kernel(500).name]), "llvmlite" in sys.modules)
+print(run(loaded[adding_kernel(500).name]), is_loaded())
 """
     command = [sys.executable, "-c", code, os.path.dirname(__file__)]
     outputs = [subprocess.run(command, capture_output=True, text=True, check=True).stdout.split() for _ in range(2)]
