@@ -281,6 +281,8 @@ class Function:
             return a // b
         if isinstance(b, int) and b == 1:
             return a
+        if isinstance(b, int) and b & (b - 1) == 0:
+            return self.lshr(a, b.bit_length() - 1)
         return self.binary("udiv", a, b)
 
     def urem(self, a: Operand, b: Operand) -> Operand:
@@ -288,6 +290,8 @@ class Function:
             return a % b
         if isinstance(b, int) and b == 1:
             return 0
+        if isinstance(b, int) and b & (b - 1) == 0:
+            return self.bit_and(a, b - 1)
         return self.binary("urem", a, b)
 
     def minimum(self, a: Operand, b: Operand) -> Operand:

@@ -14,9 +14,9 @@ from graphc.runtime.emit.function import I1, I8, I32, I64, PTR, Function, Module
 from graphc.runtime.emit.vectors import register_element
 from graphc.runtime.kernels.bf16 import PAIR_BLOCK, PairArithmetic
 from graphc.runtime.kernels.fetching import FetchPlan
+from graphc.runtime.kernels.functions import HELPER
 from graphc.runtime.kernels.gemm_plan import Plan
 from graphc.runtime.kernels.gemm_tile import TileCall, TileShape
-from graphc.runtime.kernels.transpose import HELPER
 
 SIDE = 16  # rows and columns of a matrix tile
 ROW_BYTES = 64

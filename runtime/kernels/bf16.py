@@ -28,10 +28,11 @@ from graphc.runtime.emit.function import (
 )
 from graphc.runtime.emit.vectors import float_to_bfloat, memory_element
 from graphc.runtime.kernels.contraction import Contraction, ContractionOptions, Side, sides
+from graphc.runtime.kernels.functions import HELPER
 from graphc.runtime.kernels.gemm_packing import TILE_COUNTS, TilePacking, over_tiles
 from graphc.runtime.kernels.gemm_plan import Plan, packed_tile, plan_contraction
 from graphc.runtime.kernels.microkernel import lane_mask
-from graphc.runtime.kernels.transpose import HELPER, GroupTranspose
+from graphc.runtime.kernels.transpose import GroupTranspose
 from graphc.runtime.schedule.machine import Machine
 
 PAIR_BLOCK = 16  # pairs of one row of a matrix tile

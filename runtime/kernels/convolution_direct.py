@@ -10,9 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from graphc.runtime.emit.function import I64, PTR, Function, Module, Operand, Value, constant
+from graphc.runtime.emit.function import PTR, Function, Module, Operand, Value, constant
 from graphc.runtime.emit.vectors import load, memory_element, register_element
-from graphc.runtime.kernel import ENTRY
 from graphc.runtime.kernels.arithmetic import PlainArithmetic, load_scalar, vector_of
 from graphc.runtime.kernels.convolution import Axis
 from graphc.runtime.kernels.convolution_plan import DirectPlan, DirectProblem
@@ -26,10 +25,10 @@ from graphc.runtime.kernels.finish import (
     Finish,
     epilogue_lines,
 )
+from graphc.runtime.kernels.functions import HELPER, begin_driver
 from graphc.runtime.kernels.gemm_plan import Pieces
 from graphc.runtime.kernels.indexing import part_of
 from graphc.runtime.kernels.tile import Epilogue
-from graphc.runtime.kernels.transpose import HELPER
 from graphc.runtime.kernels.windows import valid_taps
 from graphc.runtime.schedule.machine import Machine
 
@@ -79,7 +78,7 @@ class DirectConvolution:
         return lines <= (INLINE_LINES_SHALLOW if taps * self.problem.channels <= SHALLOW else INLINE_LINES)
 
     def emit(self) -> None:
-        function = self.function = Function(self.module, ENTRY, [("operands", PTR), ("chunk", I64)])
+        function = self.function = begin_driver(self.module)
         plan = self.plan
         self.operands, chunk = function.arguments
         self.image, self.filter = (function.load(function.offset(self.operands, i, PTR), PTR) for i in range(2))

@@ -11,10 +11,11 @@ from collections.abc import Callable, Sequence
 
 from graphc.runtime.emit.function import I64, PTR, Function, Module, Operand, Value, constant
 from graphc.runtime.emit.vectors import memory_element, register_element
-from graphc.runtime.kernel import ENTRY, MAXIMUM_CHUNKS, Kernel, make_kernel
+from graphc.runtime.kernel import MAXIMUM_CHUNKS, Kernel, make_kernel
 from graphc.runtime.kernels.arithmetic import vector_of
 from graphc.runtime.kernels.convolution import Axis, Convolution
 from graphc.runtime.kernels.convolution_tiles import FilterLayout
+from graphc.runtime.kernels.functions import begin_driver
 from graphc.runtime.kernels.indexing import part_of
 from graphc.runtime.kernels.transpose import GroupTranspose
 from graphc.runtime.schedule.machine import Machine
@@ -66,7 +67,7 @@ class FilterTurning:
         groups = GroupTranspose(module, self.machine, dtype, self.convolution.filters, self.panel, "turn_group")
         sources, starts, strides = zip(*self.targets)
         tables = [module.define_table(name, I64, values) for name, values in (("s", sources), ("d", starts), ("p", strides))]
-        function = Function(module, ENTRY, [("operands", PTR), ("chunk", I64)])
+        function = begin_driver(module)
         operands, chunk = function.arguments
         source, target = (function.load(function.offset(operands, i, PTR), PTR) for i in range(2))
 

@@ -12,16 +12,15 @@ from collections.abc import Callable
 
 from graphc.runtime.emit.function import I1, I64, PTR, Function, Module, Operand, Value
 from graphc.runtime.emit.vectors import memory_element, register_element
-from graphc.runtime.kernel import ENTRY
 from graphc.runtime.kernels.arithmetic import PlainArithmetic, vector_of
 from graphc.runtime.kernels.convolution import Axis, Convolution
 from graphc.runtime.kernels.convolution_direct import emit_line_copy
 from graphc.runtime.kernels.convolution_gradient_plan import FilterGradientPlan, blocks_of_taps, tile_count
 from graphc.runtime.kernels.finish import FIRST_OPERAND, Block, Finish
+from graphc.runtime.kernels.functions import HELPER, begin_driver
 from graphc.runtime.kernels.indexing import part_of, split_index
 from graphc.runtime.kernels.microkernel import DepthLoop, LeftOperand, RightOperand, contract, lane_mask, zeros
 from graphc.runtime.kernels.tile import Epilogue
-from graphc.runtime.kernels.transpose import HELPER
 from graphc.runtime.kernels.windows import valid_outputs
 from graphc.runtime.schedule.machine import Machine
 
@@ -61,7 +60,7 @@ class FilterGradient:
         self.workspace = sums + self.chunks * self.copy_bytes
 
     def emit_products(self) -> None:
-        function = self.function = Function(self.module, ENTRY, [("operands", PTR), ("chunk", I64)])
+        function = self.function = begin_driver(self.module)
         plan, c = self.plan, self.convolution
         self.operands, chunk = function.arguments
         self.image, self.gradient = (function.load(function.offset(self.operands, i, PTR), PTR) for i in range(2))
@@ -80,7 +79,7 @@ class FilterGradient:
 
     def emit_sum_of_groups(self) -> None:
         """The second kernel: the sums of all groups, in their order, then the epilogue."""
-        function = self.function = Function(self.module, ENTRY, [("operands", PTR), ("chunk", I64)])
+        function = self.function = begin_driver(self.module)
         self.operands = function.arguments[0]
         self.sums = function.load(self.operands, PTR)
         self.tile_range, self.panel_range = (0, self.tiles), (0, self.panels)

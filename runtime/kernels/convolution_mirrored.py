@@ -10,12 +10,13 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from graphc.runtime.emit.function import I64, PTR, Function, Module, Operand, Value, constant
+from graphc.runtime.emit.function import I64, PTR, Module, Operand, Value, constant
 from graphc.runtime.emit.vectors import memory_element, register_element
-from graphc.runtime.kernel import ENTRY, Kernel, make_kernel
+from graphc.runtime.kernel import Kernel, make_kernel
 from graphc.runtime.kernels.arithmetic import PlainArithmetic, load_scalar, vector_of
 from graphc.runtime.kernels.convolution import Convolution
 from graphc.runtime.kernels.finish import load_operands
+from graphc.runtime.kernels.functions import begin_entry
 from graphc.runtime.kernels.tile import Epilogue, Tile
 from graphc.runtime.schedule.machine import Machine
 
@@ -46,7 +47,7 @@ def mirrored_filter(convolution: Convolution, machine: Machine, panel: int) -> t
     targets = [at // panel * c.channels * panel + at % panel for at in range(columns)]
     elements = math.ceil(columns / panel) * c.channels * panel
     tables = [module.define_table(name, I64, values) for name, values in (("sources", sources), ("targets", targets))]
-    function = Function(module, ENTRY, [("operands", PTR), ("chunk", I64)])
+    function = begin_entry(module)
     source, target = (function.load(function.offset(function.arguments[0], i, PTR), PTR) for i in range(2))
     zero = constant(0, vector_of(total, machine.lanes(total.bits)))
 
@@ -80,7 +81,7 @@ def filter_from_mirror_image(convolution: Convolution, machine: Machine, epilogu
     c, module = convolution, Module()
     arithmetic = PlainArithmetic(machine, c.dtype, c.dtype)
     taps, element = c.kernel_height * c.kernel_width, register_element(c.dtype)
-    function = Function(module, ENTRY, [("operands", PTR), ("chunk", I64)])
+    function = begin_entry(module)
     table = function.arguments[0]
     source = function.load(table, PTR)
     pointers = load_operands(function, table, epilogue.operand_count)

@@ -16,18 +16,18 @@ import math
 from collections.abc import Callable
 
 from graphc.records import record
-from graphc.runtime.emit.function import I64, PTR, Function, Module, Operand, Value, constant, vector_constant
+from graphc.runtime.emit.function import PTR, Function, Module, Operand, Value, constant, vector_constant
 from graphc.runtime.emit.vectors import memory_element, register_element
-from graphc.runtime.kernel import ENTRY, MAXIMUM_CHUNKS
+from graphc.runtime.kernel import MAXIMUM_CHUNKS
 from graphc.runtime.kernels.arithmetic import PlainArithmetic, vector_of
 from graphc.runtime.kernels.convolution import Convolution
 from graphc.runtime.kernels.convolution_plan import DirectProblem, register_widths, tiles_cycles
 from graphc.runtime.kernels.convolution_tiles import ConvolutionTiles, FilterLayout, PixelBlock, TapNest, TileRequest
 from graphc.runtime.kernels.finish import FIRST_OPERAND, Block, Finish
+from graphc.runtime.kernels.functions import HELPER, begin_driver
 from graphc.runtime.kernels.gemm_plan import SERIAL_FLOPS, Pieces, cut_evenly
 from graphc.runtime.kernels.indexing import part_of
 from graphc.runtime.kernels.tile import Epilogue, StoreEpilogue
-from graphc.runtime.kernels.transpose import HELPER
 from graphc.runtime.schedule.machine import Machine
 
 MOST_RUNS = 64  # additions of vectors for one pixel, all written out
@@ -168,7 +168,7 @@ class ScatteredGradient:
         self.workspace = plan.chunks * self.chunk_workspace
 
     def emit(self) -> None:
-        function = self.function = Function(self.module, ENTRY, [("operands", PTR), ("chunk", I64)])
+        function = self.function = begin_driver(self.module)
         c, plan = self.convolution, self.plan
         self.operands, chunk = function.arguments
         number = FIRST_OPERAND + self.operand_count

@@ -7,6 +7,7 @@ from graphc.runtime.emit.function import I64, PTR, Function, Module, Operand, Va
 from graphc.runtime.emit.vectors import register_element
 from graphc.runtime.kernels.arithmetic import PlainArithmetic
 from graphc.runtime.kernels.finish import emit_in_registers
+from graphc.runtime.kernels.functions import HELPER
 from graphc.runtime.kernels.microkernel import (
     DepthLoop,
     LeftOperand,
@@ -17,7 +18,6 @@ from graphc.runtime.kernels.microkernel import (
     zeros,
 )
 from graphc.runtime.kernels.tile import Epilogue
-from graphc.runtime.kernels.transpose import HELPER
 
 UNROLLED = 16  # steps of a short innermost loop that are written out
 

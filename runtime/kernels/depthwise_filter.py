@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import math
 
-from graphc.runtime.emit.function import I64, PTR, Function, Module, Operand, Value
+from graphc.runtime.emit.function import PTR, Function, Module, Operand, Value
 from graphc.runtime.emit.vectors import register_element
-from graphc.runtime.kernel import ENTRY, Kernel, make_kernel
+from graphc.runtime.kernel import Kernel, make_kernel
 from graphc.runtime.kernels.arithmetic import vector_of
 from graphc.runtime.kernels.depthwise import DepthwiseConvolution, DepthwiseVectors
 from graphc.runtime.kernels.finish import load_operands
+from graphc.runtime.kernels.functions import HELPER, begin_entry
 from graphc.runtime.kernels.gemm_plan import SERIAL_FLOPS, cut_evenly
 from graphc.runtime.kernels.indexing import part_of
 from graphc.runtime.kernels.sequence import KernelSequence, SequenceStep
 from graphc.runtime.kernels.tile import Epilogue, StoreEpilogue, Tile
-from graphc.runtime.kernels.transpose import HELPER
 from graphc.runtime.kernels.windows import at_vector
 from graphc.runtime.schedule.machine import Machine
 from graphc.runtime.schedule.reasons import explain_serial, join_notes
@@ -64,7 +64,7 @@ class _FilterGradient(DepthwiseVectors):
 
     def products(self, threads: int) -> Kernel:
         c, module = self.convolution, Module()
-        function = Function(module, ENTRY, [("operands", PTR), ("chunk", I64)])
+        function = begin_entry(module)
         table, chunk = function.arguments
         images, gradients, sums = (function.load(function.offset(table, i, PTR), PTR) for i in range(3))
         sums = function.offset(sums, function.mul(chunk, self.group_elements), self.sum_element)
@@ -191,7 +191,7 @@ class _FilterGradient(DepthwiseVectors):
 
     def total(self) -> Kernel:
         c, module = self.convolution, Module()
-        function = Function(module, ENTRY, [("operands", PTR), ("chunk", I64)])
+        function = begin_entry(module)
         table = function.arguments[0]
         sums = function.load(table, PTR)
         pointers = load_operands(function, table, self.epilogue.operand_count)

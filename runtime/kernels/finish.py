@@ -13,9 +13,10 @@ from graphc.records import record
 from graphc.runtime.emit.function import I64, PTR, Function, Module, Operand, Value
 from graphc.runtime.emit.vectors import register_element
 from graphc.runtime.kernels.arithmetic import Arithmetic, vector_of
+from graphc.runtime.kernels.functions import HELPER
 from graphc.runtime.kernels.microkernel import Rows, zeros
 from graphc.runtime.kernels.tile import Epilogue, Tile
-from graphc.runtime.kernels.transpose import HELPER, GroupTranspose
+from graphc.runtime.kernels.transpose import GroupTranspose
 
 FIRST_OPERAND = 2  # of the epilogue, among the operands of the kernel
 INLINE_LINES = 400  # of text that epilogues in registers may add to a kernel

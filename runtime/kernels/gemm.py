@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from graphc.runtime.emit.function import I64, PTR, Function, Module, Operand, Value
-from graphc.runtime.kernel import ENTRY, Kernel, make_kernel
+from graphc.runtime.emit.function import Module, Operand, Value
+from graphc.runtime.kernel import Kernel, make_kernel
 from graphc.runtime.kernels.amx import MatrixTiles
 from graphc.runtime.kernels.arithmetic import Arithmetic, PlainArithmetic
 from graphc.runtime.kernels.bf16 import PairArithmetic, PairTilePacking, uses_pairs
@@ -26,6 +26,7 @@ from graphc.runtime.kernels.finish import (
     epilogue_lines,
     load_operands,
 )
+from graphc.runtime.kernels.functions import begin_entry
 from graphc.runtime.kernels.gemm_entry import GemmEntry
 from graphc.runtime.kernels.gemm_packing import TilePacking
 from graphc.runtime.kernels.gemm_plan import SERIAL_FLOPS, Plan
@@ -53,7 +54,7 @@ def build_contraction(
     row_stride, column_stride = (c.c_column, c.c_row) if along_rows else (c.c_row, c.c_column)
     ending = epilogue or StoreEpilogue(c.result_dtype, row_stride, column_stride, c.c_batch, c.accumulate)
     if c.batches * c.rows * c.columns == 0:
-        Function(module, ENTRY, [("operands", PTR), ("chunk", I64)]).return_void()
+        begin_entry(module).return_void()
         return make_kernel("contraction", str(module), schedule="empty")
     if c.depth == 0:
         sizes = (c.columns, c.rows) if along_rows else (c.rows, c.columns)
@@ -156,7 +157,7 @@ def _emit_without_products(
     module: Module, contraction: Contraction, sizes: tuple[int, int], machine: Machine, epilogue: Epilogue
 ) -> None:
     """The entry for K = 0: the epilogue of zeros, one vector at a time."""
-    function = Function(module, ENTRY, [("operands", PTR), ("chunk", I64)])
+    function = begin_entry(module)
     arithmetic = PlainArithmetic(machine, contraction.dtype, contraction.dtype)
     lanes = arithmetic.lanes
     base = function.arguments[0]

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from graphc.runtime.emit.function import I1, I64, PTR, Function, Module, Operand, Value, constant
+from graphc.runtime.emit.function import I1, I64, PTR, Module, Operand, Value, constant
 from graphc.runtime.emit.vectors import memory_element, register_element
-from graphc.runtime.kernel import ENTRY
 from graphc.runtime.kernels.amx import MatrixTiles
 from graphc.runtime.kernels.arithmetic import vector_of
 from graphc.runtime.kernels.contraction import Contraction, Side
 from graphc.runtime.kernels.finish import FIRST_OPERAND, Block, Finish
+from graphc.runtime.kernels.functions import begin_driver
 from graphc.runtime.kernels.gemm_packing import PanelPacking, TilePacking
 from graphc.runtime.kernels.gemm_plan import Plan, packed_tile
 from graphc.runtime.kernels.gemm_prepacking import packed_elements
@@ -28,7 +28,7 @@ class GemmEntry:
     ):
         """The functions that packing calls must be in the module already."""
         self.contraction, self.plan, self.tiles, self.module = contraction, plan, tiles, module
-        self.function = Function(module, ENTRY, [("operands", PTR), ("chunk", I64)])
+        self.function = begin_driver(module)
         self.total = register_element(tiles.arithmetic.total)
         self.operand_count = epilogue.operand_count
         self.k: Operand = 0

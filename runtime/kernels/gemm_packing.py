@@ -13,9 +13,10 @@ from graphc.runtime.emit.function import I1, I64, Function, Module, Operand, Val
 from graphc.runtime.emit.vectors import memory_element, register_element
 from graphc.runtime.kernels.arithmetic import PlainArithmetic, load_computed, rounded, vector_of
 from graphc.runtime.kernels.contraction import Side
+from graphc.runtime.kernels.functions import HELPER
 from graphc.runtime.kernels.gemm_plan import Plan, packed_tile
 from graphc.runtime.kernels.microkernel import lane_mask
-from graphc.runtime.kernels.transpose import HELPER, GroupTranspose
+from graphc.runtime.kernels.transpose import GroupTranspose
 
 AHEAD = 32  # vectors that are on their way from memory while packing
 FAR_BYTES = 8 << 20  # of an operand with a prologue, which no kernel before has brought into a cache

@@ -13,6 +13,7 @@ from graphc.runtime.kernels.bf16 import PairArithmetic
 from graphc.runtime.kernels.contraction import ContractionOptions
 from graphc.runtime.kernels.fetching import Fetch, FetchPlan, stream_blocks
 from graphc.runtime.kernels.finish import emit_in_registers
+from graphc.runtime.kernels.functions import HELPER
 from graphc.runtime.kernels.gemm_plan import Plan
 from graphc.runtime.kernels.microkernel import (
     DepthLoop,
@@ -25,7 +26,6 @@ from graphc.runtime.kernels.microkernel import (
     zeros,
 )
 from graphc.runtime.kernels.tile import Epilogue
-from graphc.runtime.kernels.transpose import HELPER
 
 STRAIGHT_LINE = 64  # multiply-adds up to which a tile has no loop
 

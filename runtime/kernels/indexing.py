@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from graphc.runtime.emit.function import Function, Operand
 
 
-def split_index(function: Function, index: Operand, sizes: Sequence[int]) -> list[Operand]:
+def split_index(function: Function, index: Operand, sizes: Sequence[Operand]) -> list[Operand]:
     """The index in every dimension of a row-major counter over `sizes`."""
     result: list[Operand] = []
     for size in reversed(sizes[1:]):
-        result.append(function.urem(index, size) if size > 1 else 0)
+        result.append(function.urem(index, size))
         index = function.udiv(index, size)
     return [*([index] if sizes else []), *reversed(result)]
 

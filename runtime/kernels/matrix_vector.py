@@ -8,16 +8,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from graphc.runtime.emit.function import I64, PTR, Function, Module, Operand, Value, constant
+from graphc.runtime.emit.function import PTR, Function, Module, Operand, Value, constant
 from graphc.runtime.emit.vectors import load, memory_element, reduce_lanes, register_element, typed
-from graphc.runtime.kernel import ENTRY, MAXIMUM_CHUNKS
+from graphc.runtime.kernel import MAXIMUM_CHUNKS
 from graphc.runtime.kernels.arithmetic import PlainArithmetic, vector_of
 from graphc.runtime.kernels.contraction import Contraction, Side, sides
 from graphc.runtime.kernels.finish import Block, Finish
+from graphc.runtime.kernels.functions import HELPER, begin_driver
 from graphc.runtime.kernels.indexing import part_of, split_index
 from graphc.runtime.kernels.microkernel import lane_mask
 from graphc.runtime.kernels.tile import Epilogue
-from graphc.runtime.kernels.transpose import HELPER
 from graphc.runtime.schedule.machine import Machine
 
 ACCUMULATORS = 8
@@ -55,7 +55,7 @@ class MatrixVector:
         self.chunks = min(contraction.batches * self.blocks, MAXIMUM_CHUNKS, 4 * threads) if parallel else 1
 
     def emit(self) -> None:
-        function = Function(self.module, ENTRY, [("operands", PTR), ("chunk", I64)])
+        function = begin_driver(self.module)
         operands, chunk = function.arguments
         bases = [function.load(function.offset(operands, i, PTR), PTR) for i in range(2)]
         sums = function.allocate(vector_of(self.arithmetic.total, self.lanes), 2)

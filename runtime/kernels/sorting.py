@@ -10,7 +10,8 @@ from graphc.dtypes import DType
 from graphc.runtime.emit import vectors
 from graphc.runtime.emit.function import I32, I64, PTR, Function, Module, Operand, Value, constant
 from graphc.runtime.emit.vectors import TypedValue
-from graphc.runtime.kernel import ENTRY, Kernel, make_kernel
+from graphc.runtime.kernel import Kernel, make_kernel
+from graphc.runtime.kernels.functions import begin_entry
 from graphc.runtime.schedule.machine import Machine
 from graphc.runtime.schedule.reasons import explain_serial, join_notes
 
@@ -67,7 +68,7 @@ class _Sorter:
         self.module = Module()
 
     def begin(self) -> Function:
-        self.function = Function(self.module, ENTRY, [("operands", PTR), ("chunk", I64)])
+        self.function = begin_entry(self.module)
         self.operands = self.function.arguments[0]
         return self.function
 

@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 
 from graphc.records import record
 from graphc.runtime.emit.function import I64, PTR, Function, Module, Operand, Value
-from graphc.runtime.kernel import ENTRY, MAXIMUM_CHUNKS
+from graphc.runtime.kernel import MAXIMUM_CHUNKS
 from graphc.runtime.kernels.convolution import Axis
+from graphc.runtime.kernels.functions import HELPER, begin_driver
 from graphc.runtime.kernels.indexing import part_of
 from graphc.runtime.kernels.microkernel import lane_mask
-from graphc.runtime.kernels.transpose import HELPER
 from graphc.runtime.schedule.reasons import explain_serial, join_notes
 
 SERIAL_BYTES = 1 << 17
@@ -183,7 +183,7 @@ class LineKernel:
         return join_notes(f"{self.units} {unit}, {self.channels.step} channels at once", serial)
 
     def emit(self) -> None:
-        function = Function(self.module, ENTRY, [("operands", PTR), ("chunk", I64)])
+        function = begin_driver(self.module)
         table, chunk = function.arguments
         bases = [function.load(function.offset(table, i, PTR), PTR) for i in range(len(self.operands))]
 

@@ -78,17 +78,6 @@ def result_axes(rows: Axis, columns: Axis) -> tuple[Axis, Axis]:
 # -- what tiles meet at the borders
 
 
-def window_spans(axis: Axis, stride: int, width: int) -> list[tuple[int, tuple[int, int]]]:
-    """Runs of tiles as (end, (first, end of the positions inside)) for windows of `width` that move by `stride`."""
-
-    def span(tile: int) -> tuple[int, int]:
-        base = axis.start + tile * stride
-        low = min(max(0, -base), width)
-        return low, min(max(low, axis.size - base), width)
-
-    return find_runs([span(tile) for tile in range(math.ceil(axis.outputs / stride))])
-
-
 def result_spans(axis: Axis, stride: int) -> list[tuple[int, int]]:
     """Runs of tiles as (end, results that exist)."""
     return find_runs([min(stride, axis.outputs - at) for at in range(0, axis.outputs, stride)])
@@ -97,12 +86,6 @@ def result_spans(axis: Axis, stride: int) -> list[tuple[int, int]]:
 def find_runs(values: Sequence[T]) -> list[tuple[int, T]]:
     """Equal neighbours as (end, value)."""
     return [(i + 1, value) for i, value in enumerate(values) if i + 1 == len(values) or values[i + 1] != value]
-
-
-def clip_runs(runs: Sequence[tuple[int, T]], within: tuple[int, int]) -> list[tuple[int, T]]:
-    """The runs that have an index of a range."""
-    starts = [0, *(end for end, _ in runs)]
-    return [(end, value) for start, (end, value) in zip(starts, runs) if start < within[1] and end > within[0]]
 
 
 def choose_run(function: Function, index: Operand, runs: Sequence[tuple[int, T]], body: Callable[[T], None]) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from graphc.runtime.emit.function import F32, I64, PTR, Function, Module, Operand, Value
 from graphc.runtime.kernels.arithmetic import PlainArithmetic, vector_of
 from graphc.runtime.kernels.finish import INLINE_LINES, Block, Finish, emit_in_registers, epilogue_lines
+from graphc.runtime.kernels.functions import HELPER
 from graphc.runtime.kernels.tile import Epilogue
-from graphc.runtime.kernels.transpose import HELPER
 from graphc.runtime.kernels.winograd import (
     STEP_CYCLES,
     PointLayout,
@@ -17,7 +17,6 @@ from graphc.runtime.kernels.winograd import (
     WinogradProblem,
     block_units,
     choose_run,
-    clip_runs,
     far_cycles,
     product_cycles,
     register_shapes,
@@ -25,8 +24,8 @@ from graphc.runtime.kernels.winograd import (
     transform_cycles,
     with_grid,
 )
-from graphc.runtime.kernels.winograd_regions import Region, TileRange, one_region, split_regions
-from graphc.runtime.kernels.winograd_tiles import DTYPE, each_vector, load_points
+from graphc.runtime.kernels.winograd_regions import TileRange, one_region, split_regions
+from graphc.runtime.kernels.winograd_tiles import DTYPE, are_within, each_vector, load_points
 from graphc.runtime.kernels.winograd_transforms import transform_square
 from graphc.runtime.schedule.machine import Machine
 
@@ -69,8 +68,9 @@ class TileWriter:
         self.finish = Finish(module, arithmetic, epilogue, panel)
         self.operand_count, self.workspace = epilogue.operand_count, 0
         m = problem.transforms.outputs
-        self.spans = result_spans(problem.rows, m), result_spans(problem.columns, m)
-        kinds = len(self.spans[0]) * len(self.spans[1]) * (2 if problem.filters % arithmetic.lanes else 1)
+        self.full = [((0, axis.outputs // m), math.ceil(axis.outputs / m)) for axis in (problem.rows, problem.columns)]
+        kinds = 2 if any(end < tiles for (_, end), tiles in self.full) else 1
+        kinds *= 2 if problem.filters % arithmetic.lanes else 1
         self.in_registers = epilogue_lines(epilogue, arithmetic, 0) * m * m * kinds <= INLINE_LINES
 
     def begin(self, function: Function, operands: Value, workspace: Value) -> None:
@@ -82,62 +82,95 @@ class TileWriter:
     def write(
         self, function: Function, sums: Value, tiles: TileRange, column: Operand, filters: int
     ) -> None:
-        def one(number: Operand, tile: tuple[Operand, ...]) -> None:
+        def one(number: Operand, tile: Sequence[Operand]) -> None:
             place = function.offset(sums, function.mul(number, self.layout.row), F32)
-            self._tile(function, place, tile, tiles.region, column, filters)
+            n, i, j = tile
+            rows, columns, m = self.problem.rows, self.problem.columns, self.problem.transforms.outputs
+            y = function.add(function.mul(n, rows.outputs), function.mul(i, m))
+            row = function.add(function.mul(y, columns.outputs), function.mul(j, m))
+            if self.pixels is None:
+                self._finish_in_registers(function, place, tile[1:], row, column, filters)
+            else:
+                self._finish_from_memory(function, place, tile[1:], row, column, filters)
 
         tiles.over_tiles(function, one)
 
-    def _tile(
-        self, function: Function, sums: Value, tile: tuple[Operand, ...], region: Region, column: Operand, count: int
+    def _finish_in_registers(
+        self, function: Function, sums: Value, tile: Sequence[Operand], row: Operand, column: Operand, count: int
     ) -> None:
-        n, i, j = tile
-        m, rows, columns = self.problem.transforms.outputs, self.problem.rows, self.problem.columns
-        y = function.add(function.mul(n, rows.outputs), function.mul(i, m))
-        row = function.add(function.mul(y, columns.outputs), function.mul(j, m))
+        m, axes = self.problem.transforms.outputs, (self.problem.rows, self.problem.columns)
+        where = [sums, self.operands, *(function.coerce(index, I64) for index in (row, column))]
 
-        def at(height: int, width: int) -> None:
-            name = self._function(height, width, count)
-            target = [self.operands] if self.pixels is None else [self.pixels]
-            where = [function.coerce(index, I64) for index in (row, column)] if self.pixels is None else []
-            function.call(f"@{name}", "void", [sums, *target, *where])
-            if self.pixels is None:
-                return
-            vectors = math.ceil(count / self.lanes)
-            last = count - (vectors - 1) * self.lanes
-            pitch = (width, 1, columns.outputs)
-            block = Block(self.pixels, row, column, height * width, vectors, last, pitch)
-            self.finish.call(function, block, self.operands, ())
+        def whole() -> None:
+            function.call(f"@{self._function(False, count)}", "void", where)
 
-        heights, widths = map(clip_runs, self.spans, (region.rows, region.columns))
-        choose_run(function, i, heights, lambda h: choose_run(function, j, widths, lambda w: at(h, w)))
+        def partial() -> None:
+            left = [function.sub(axis.outputs, function.mul(at, m)) for axis, at in zip(axes, tile)]
+            ends = [function.coerce(end, I64) for end in left]
+            function.call(f"@{self._function(True, count)}", "void", [*where, *ends])
 
-    def _function(self, height: int, width: int, count: int) -> str:
-        """A function (sums, operands, row, column), or (sums, pixels) where the epilogue follows."""
-        name = f"write_{height}x{width}_{count}"
+        function.if_else(are_within(function, tile, self.full), whole, partial)
+
+    def _finish_from_memory(
+        self, function: Function, sums: Value, tile: Sequence[Operand], row: Operand, column: Operand, count: int
+    ) -> None:
+        """Line by line of the results that exist."""
+        m, pixels = self.problem.transforms.outputs, self.pixels
+        vectors = math.ceil(count / self.lanes)
+        last = count - (vectors - 1) * self.lanes
+        assert pixels is not None
+        function.call(f"@{self._function(False, count)}", "void", [sums, pixels])
+
+        def finish(height: int, width: int) -> None:
+            for y in range(height):
+                line = function.offset(pixels, y * m * self.panel, F32)
+                start = function.add(row, y * self.problem.columns.outputs)
+                self.finish.call(function, Block(line, start, column, width, vectors, last), self.operands, ())
+
+        down, across = (result_spans(axis, m) for axis in (self.problem.rows, self.problem.columns))
+        i, j = tile
+        choose_run(function, i, down, lambda height: choose_run(function, j, across, lambda width: finish(height, width)))
+
+    def _function(self, partial: bool, count: int) -> str:
+        """A function (sums, operands, row, column), or (sums, pixels) where the epilogue follows.
+
+        A `partial` one also takes how many rows and columns of the tile's results exist.
+        """
+        name = f"write{'_partial' if partial else ''}_{count}"
         if name in self.module.functions:
             return name
         names = [("sums", "ptr noalias")]
         names += [("operands", PTR), ("row", I64), ("column", I64)] if self.in_registers else [("pixels", "ptr noalias")]
+        names += [("down", I64), ("across", I64)] if partial else []
         function = Function(self.module, name, names, **HELPER)
         sums, target = function.arguments[:2]
         transforms = self.problem.transforms
 
         def vector(c: Operand, valid: int) -> None:
             square = load_points(function, transforms.width, function.offset(sums, c, F32), self.layout.point, self.lanes)
-            pixels = transform_square(function, transforms.results, square, self.arithmetic.machine.has_fma)
-            values = [value for line in pixels[:height] for value in line[:width] if value is not None]
+            results = transform_square(function, transforms.results, square, self.arithmetic.machine.has_fma)
+            pixels = {(y, x): value for y, line in enumerate(results) for x, value in enumerate(line) if value is not None}
             if not self.in_registers:
-                for r, value in enumerate(values):
-                    function.store(value, function.offset(function.offset(target, c, F32), r * self.panel, F32))
-                return
-            row, column = function.arguments[2:]
-            offsets = [y * self.problem.columns.outputs + x for y in range(height) for x in range(width)]
-            emit_in_registers(
-                function, self.arithmetic, self.epilogue, [[v] for v in values], row, function.add(column, c), valid, (),
-                target, offsets,
-            )  # fmt: skip
+                for (y, x), value in pixels.items():
+                    at = (y * transforms.outputs + x) * self.panel
+                    function.store(value, function.offset(function.offset(target, c, F32), at, F32))
+            elif partial:
+                for place, value in pixels.items():
+                    tests = [function.icmp("sgt", end, at) for end, at in zip(function.arguments[4:], place)]
+                    with function.when(function.bit_and(*tests)):
+                        self._emit_epilogue(function, {place: value}, c, valid)
+            else:
+                self._emit_epilogue(function, pixels, c, valid)
 
         each_vector(function, count, self.lanes, vector)
         function.return_void()
         return name
+
+    def _emit_epilogue(
+        self, function: Function, pixels: dict[tuple[int, int], Value], c: Operand, valid: int
+    ) -> None:
+        operands, row, column = function.arguments[1:4]
+        offsets = [y * self.problem.columns.outputs + x for y, x in pixels]
+        values = [[value] for value in pixels.values()]
+        at = function.add(column, c)
+        emit_in_registers(function, self.arithmetic, self.epilogue, values, row, at, valid, (), operands, offsets)

@@ -8,20 +8,20 @@ The sums of a group of tiles are one kernel's, which the next one adds up, turns
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from graphc import dtypes
 from graphc.runtime.emit.function import F32, I1, I64, PTR, Function, Module, Operand, Value
-from graphc.runtime.kernel import ENTRY, MAXIMUM_CHUNKS
+from graphc.runtime.kernel import MAXIMUM_CHUNKS
 from graphc.runtime.kernels.arithmetic import PlainArithmetic, vector_of
 from graphc.runtime.kernels.finish import INLINE_LINES, Block, Finish, emit_in_registers, epilogue_lines
+from graphc.runtime.kernels.functions import HELPER, begin_driver
 from graphc.runtime.kernels.indexing import part_of, split_index
 from graphc.runtime.kernels.microkernel import DepthLoop, LeftOperand, RightOperand, contract
 from graphc.runtime.kernels.tile import Epilogue
-from graphc.runtime.kernels.transpose import HELPER
 from graphc.runtime.kernels.winograd import WinogradProblem, choose_run, point_layout, result_axes
 from graphc.runtime.kernels.winograd_gradient_plan import FilterTilesPlan
-from graphc.runtime.kernels.winograd_regions import Region, TileRange
+from graphc.runtime.kernels.winograd_regions import RegionWalk, TileRange, each_region
 from graphc.runtime.kernels.winograd_tiles import (
     SquareReader,
     each_vector,
@@ -77,8 +77,25 @@ class TileSums(FilterTiles):
         self.workspace = self.chunk_workspace * self.chunks
 
     def emit(self) -> None:
-        function = self.function = Function(self.module, ENTRY, [("operands", PTR), ("chunk", I64)])
-        operands, chunk = function.arguments
+        function = begin_driver(self.module)
+        regions = self.plan.regions(self.problem)
+        if len(regions) > 1:
+            each_region(function, regions, self._region)
+        else:
+            group = self._begin(function, *function.arguments)
+            self._blocks(regions[0].walk(), *part_of(function, group, self.problem.tiles, self.plan.groups), True)
+        function.return_void()
+
+    def _region(self, function: Function, operands: Value, chunk: Value, region: RegionWalk, begins: Value) -> None:
+        group = self._begin(function, operands, chunk)
+        bounds = part_of(function, group, self.problem.images, self.plan.groups)
+        each = function.mul(*region.size)
+        first, end = (function.mul(bound, each) for bound in bounds)
+        self._blocks(region, first, end, begins)
+
+    def _begin(self, function: Function, operands: Value, chunk: Value) -> Operand:
+        """Finds the chunk's memory and panels; returns the number of its group."""
+        self.function = function
         pointers = [function.load(function.offset(operands, i, PTR), PTR) for i in range(4)]
         self.image, self.gradient, sums, workspace = pointers
         self.lefts = function.offset(workspace, function.mul(chunk, self.chunk_workspace), "i8")
@@ -86,25 +103,16 @@ class TileSums(FilterTiles):
         group, part = split_index(function, chunk, (self.plan.groups, self.plan.panel_parts))
         self.group_sums = function.offset(sums, function.mul(group, self.group_bytes), "i8")
         self.panel_range = part_of(function, part, self.panels, self.plan.panel_parts)
-        regions = self.plan.regions(self.problem)
-        total = self.problem.images if len(regions) > 1 else self.problem.tiles
-        first, end = part_of(function, group, total, self.plan.groups)
-        for region in regions:
-            each = region.tiles_of_image if len(regions) > 1 else 1
-            self._region(region, function.mul(first, each), function.mul(end, each), region is regions[0])
-        function.return_void()
+        return group
 
-    def _region(self, region: Region, first: Operand, end: Operand, begins: bool) -> None:
-        """The tiles of a region, block by block; the first region `begins` all sums."""
+    def _blocks(self, region: RegionWalk, first: Operand, end: Operand, begins: Value | bool) -> None:
+        """The tiles of a region from one to another, block by block; the first region `begins` all sums."""
         function = self.function
 
         def block(start: Operand, _: list[Value]) -> list[Value]:
             tiles = TileRange(region, start, function.minimum(function.sub(end, start), self.plan.block))
-            is_first: Value | bool = begins
-            if begins:
-                is_first = start == first if isinstance(start, int) else function.icmp("eq", start, first)
             self._read(tiles)
-            self._products(tiles, function.coerce(is_first, I1))
+            self._products(tiles, function.bit_and(function.icmp("eq", start, first), function.coerce(begins, I1)))
             return []
 
         function.loop(first, end, self.plan.block, [], block)
@@ -112,9 +120,9 @@ class TileSums(FilterTiles):
     def _read(self, tiles: TileRange) -> None:
         function, plan = self.function, self.plan
 
-        def read(number: Operand, tile: tuple[Operand, ...]) -> None:
+        def read(number: Operand, tile: Sequence[Operand]) -> None:
             left = function.offset(self.lefts, function.mul(number, self.left.row), F32)
-            self.images.call(function, self.image, tile, tiles.region, 0, self.problem.channels, left, self.left)
+            self.images.call(function, self.image, tile, 0, self.problem.channels, left, self.left)
 
             def panel(index: Operand, _: list[Value]) -> list[Value]:
                 column = function.mul(index, plan.panel)
@@ -123,9 +131,7 @@ class TileSums(FilterTiles):
                 self.by_panel(
                     function,
                     index,
-                    lambda filters: self.results.call(
-                        function, self.gradient, tile, tiles.region, column, filters, right, self.right
-                    ),
+                    lambda filters: self.results.call(function, self.gradient, tile, column, filters, right, self.right),
                 )
                 return []
 
@@ -223,7 +229,7 @@ class TapSums(FilterTiles):
         self.chunks = min(units, 4 * threads, MAXIMUM_CHUNKS) if parallel else 1
 
     def emit(self) -> None:
-        function = self.function = Function(self.module, ENTRY, [("operands", PTR), ("chunk", I64)])
+        function = self.function = begin_driver(self.module)
         operands, chunk = function.arguments
         sums = function.load(operands, PTR)
         if not self.in_registers:

@@ -4,18 +4,18 @@ and panel go to a writer that makes pixels of them."""
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Protocol
 
 from graphc import dtypes
 from graphc.runtime.emit.function import F32, I64, PTR, Function, Module, Operand, Value
-from graphc.runtime.kernel import ENTRY
 from graphc.runtime.kernels.arithmetic import PlainArithmetic
 from graphc.runtime.kernels.finish import FIRST_OPERAND
+from graphc.runtime.kernels.functions import HELPER, begin_driver
 from graphc.runtime.kernels.indexing import part_of, split_index
 from graphc.runtime.kernels.microkernel import DepthLoop, LeftOperand, RightOperand, contract, zeros
-from graphc.runtime.kernels.transpose import HELPER
 from graphc.runtime.kernels.winograd import WinogradPlan, WinogradProblem, point_layout
-from graphc.runtime.kernels.winograd_regions import Region, TileRange, one_region, split_regions
+from graphc.runtime.kernels.winograd_regions import RegionWalk, TileRange, each_region, one_region, split_regions
 from graphc.runtime.kernels.winograd_taps import filter_points
 from graphc.runtime.kernels.winograd_tiles import SquareReader, fetch_ahead, fetched_share
 from graphc.runtime.schedule.machine import Machine
@@ -70,9 +70,27 @@ class TileProducts:
         self.workspace = self.chunk_workspace * plan.grid[0] * plan.grid[1]
 
     def emit(self) -> None:
-        function = self.function = Function(self.module, ENTRY, [("operands", PTR), ("chunk", I64)])
+        function = begin_driver(self.module)
+        if self.plan.by_region:
+            each_region(function, split_regions(self.problem), self._region)
+        else:
+            tile_part = self._begin(function, *function.arguments)
+            units = math.ceil(self.problem.tiles / self.plan.unit)
+            bounds = part_of(function, tile_part, units, self.plan.grid[0])
+            first, end = (function.mul(bound, self.plan.unit) for bound in bounds)
+            self._blocks(one_region(self.problem)[0].walk(), first, function.minimum(end, self.problem.tiles))
+        function.return_void()
+
+    def _region(self, function: Function, operands: Value, chunk: Value, region: RegionWalk, _: Value) -> None:
+        tile_part = self._begin(function, operands, chunk)
+        bounds = part_of(function, tile_part, self.problem.images, self.plan.grid[0])
+        each = function.mul(*region.size)
+        self._blocks(region, *(function.mul(bound, each) for bound in bounds))
+
+    def _begin(self, function: Function, operands: Value, chunk: Value) -> Operand:
+        """Finds the chunk's memory and panels; returns the number of its part of the tiles."""
         plan = self.plan
-        self.operands, chunk = function.arguments
+        self.function, self.operands = function, operands
         self.images, self.filter = (function.load(function.offset(self.operands, i, PTR), PTR) for i in range(2))
         slot = function.load(function.offset(self.operands, FIRST_OPERAND + self.writer.operand_count, PTR), PTR)
         self.read = function.offset(slot, function.mul(chunk, self.chunk_workspace), "i8")
@@ -80,25 +98,14 @@ class TileProducts:
         self.writer.begin(function, self.operands, function.offset(self.summed, self.sum_bytes, "i8"))
         tile_part, panel_part = split_index(function, chunk, plan.grid)
         self.panel_range = part_of(function, panel_part, self.panels, plan.grid[1])
-        if self.plan.by_region:
-            first, end = part_of(function, tile_part, self.problem.images, plan.grid[0])
-            for region in split_regions(self.problem):
-                each = region.tiles_of_image
-                self._blocks(region, function.mul(first, each), function.mul(end, each), 1)
-        else:
-            first, end = part_of(function, tile_part, math.ceil(self.problem.tiles / plan.unit), plan.grid[0])
-            self._blocks(one_region(self.problem)[0], first, end, plan.unit)
-        function.return_void()
+        return tile_part
 
-    def _blocks(self, region: Region, first: Operand, end: Operand, unit: int) -> None:
-        """The units of tiles of a region from one to another, block by block."""
-        function, step = self.function, self.plan.block * self.plan.unit // unit
+    def _blocks(self, region: RegionWalk, first: Operand, end: Operand) -> None:
+        """The tiles of a region from one to another, block by block."""
+        function, step = self.function, self.plan.block * self.plan.unit
 
         def block(start: Operand, _: list[Value]) -> list[Value]:
-            units = function.minimum(function.sub(end, start), step)
-            tile = function.mul(start, unit)
-            count = function.minimum(function.mul(units, unit), function.sub(region.tiles, tile))
-            self._block(TileRange(region, tile, count))
+            self._block(TileRange(region, start, function.minimum(function.sub(end, start), step)))
             return []
 
         function.loop(first, end, step, [], block)
@@ -109,9 +116,9 @@ class TileProducts:
         height = self.plan.height
         register_tiles = function.udiv(function.add(tiles.count, height - 1), height)
 
-        def read(number: Operand, tile: tuple[Operand, ...]) -> None:
+        def read(number: Operand, tile: Sequence[Operand]) -> None:
             target = function.offset(self.read, function.mul(number, self.inputs.row), F32)
-            self.reader.call(function, self.images, tile, tiles.region, 0, problem.channels, target, self.inputs)
+            self.reader.call(function, self.images, tile, 0, problem.channels, target, self.inputs)
 
         tiles.over_tiles(function, read)
 

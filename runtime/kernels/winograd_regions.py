@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from graphc.records import record
-from graphc.runtime.emit.function import Function, Operand, Value
+from graphc.runtime.emit.function import I1, I64, PTR, Function, Operand, Value
 from graphc.runtime.kernels.convolution import Axis
+from graphc.runtime.kernels.functions import HELPER_AS_WRITTEN
 from graphc.runtime.kernels.indexing import split_index
 from graphc.runtime.kernels.winograd import WinogradProblem
 
@@ -20,32 +21,62 @@ FEWEST_IMAGES = 8  # whose tiles are taken region by region
 
 @record
 class Region:
-    """The tiles of every image from rows[0] to rows[1] down and from columns[0] to columns[1] across.
+    """`size` tiles (down, across) of every image from the tile `first` on.
 
     They need the products of the first `points` (rows, columns) of the points.
     """
 
     images: int
-    rows: tuple[int, int]
-    columns: tuple[int, int]
+    first: tuple[int, int]
+    size: tuple[int, int]
     points: tuple[int, int]
 
     @property
-    def grid(self) -> tuple[int, int, int]:
-        return self.images, self.rows[1] - self.rows[0], self.columns[1] - self.columns[0]
-
-    @property
-    def tiles_of_image(self) -> int:
-        return self.grid[1] * self.grid[2]
+    def numbers(self) -> tuple[int, ...]:
+        """What tells the regions of a problem apart."""
+        return *self.first, *self.size, *self.points
 
     @property
     def tiles(self) -> int:
-        return math.prod(self.grid)
+        return self.images * math.prod(self.size)
 
-    def place(self, function: Function, tile: Operand) -> tuple[Operand, ...]:
+    def walk(self) -> RegionWalk:
+        return RegionWalk(self.images, self.numbers)
+
+
+class RegionWalk:
+    """Emits what goes over tiles and points of a region, whose numbers may be values: so one function serves all regions."""
+
+    def __init__(self, images: int, numbers: Sequence[Operand]):
+        self.images, self.first, self.size, self.points = images, numbers[:2], numbers[2:4], numbers[4:]
+
+    def place(self, function: Function, tile: Operand) -> tuple[Operand, Operand, Operand]:
         """The image of a tile, and where it lies down and across."""
-        n, i, j = split_index(function, tile, self.grid)
-        return n, function.add(i, self.rows[0]), function.add(j, self.columns[0])
+        n, i, j = split_index(function, tile, [self.images, *self.size])
+        return n, function.add(i, self.first[0]), function.add(j, self.first[1])
+
+    def over_tiles(
+        self, function: Function, first: Operand, count: Operand, body: Callable[[Operand, Sequence[Operand]], None]
+    ) -> None:
+        """body(number, place) for `count` tiles from the given one on. A counter goes from place to place: to divide by sizes
+        that are values would take longer."""
+
+        def tile(number: Operand, place: list[Value]) -> list[Value]:
+            body(number, place)
+            return self._following(function, place)
+
+        place = [function.coerce(at, I64) for at in self.place(function, first)]
+        function.loop(0, count, 1, place, tile)
+
+    def _following(self, function: Function, place: Sequence[Value]) -> list[Value]:
+        image, *tile = place
+        (top, left), (height, width) = self.first, self.size
+        down, across = (function.binary("add", at, 1) for at in tile)
+        ends_row = function.icmp("eq", across, function.add(left, width))
+        row = function.select(ends_row, down, tile[0])
+        ends_image = function.icmp("eq", row, function.add(top, height))
+        image = function.select(ends_image, function.binary("add", image, 1), image)
+        return [image, function.select(ends_image, top, row), function.select(ends_row, left, across)]
 
     def over_points(self, function: Function, width: int, body: Callable[[Operand], None]) -> None:
         """body(number) for every point that is needed; `width` is that of the square of points."""
@@ -61,29 +92,42 @@ class Region:
         function.loop(0, self.points[0], 1, [], row)
 
 
+def each_region(
+    entry: Function, regions: Sequence[Region], body: Callable[[Function, Value, Value, RegionWalk, Value], None]
+) -> None:
+    """Has the entry of a kernel call one function for every region.
+
+    `body(function, operands, chunk, region, is_first)` emits that function, which serves all of them.
+    """
+    numbers = [(f"number{i}", I64) for i, _ in enumerate(regions[0].numbers)]
+    arguments = [("operands", PTR), ("chunk", I64), ("is_first", I1), *numbers]
+    function = Function(entry.module, "region", arguments, **HELPER_AS_WRITTEN)
+    operands, chunk, is_first, *values = function.arguments
+    body(function, operands, chunk, RegionWalk(regions[0].images, values), is_first)
+    function.return_void()
+    for region in regions:
+        is_first = entry.coerce(region is regions[0], I1)
+        entry.call("@region", "void", [*entry.arguments, is_first, *(entry.coerce(n, I64) for n in region.numbers)])
+
+
 @record
 class TileRange:
     """`count` tiles of a region from number `first` on."""
 
-    region: Region
+    region: RegionWalk
     first: Operand
     count: Operand
 
-    def over_tiles(self, function: Function, body: Callable[[Operand, tuple[Operand, ...]], None]) -> None:
+    def over_tiles(self, function: Function, body: Callable[[Operand, Sequence[Operand]], None]) -> None:
         """body(place in the range, (image, tile down, tile across))."""
-
-        def tile(number: Operand, _: list[Value]) -> list[Value]:
-            body(number, self.region.place(function, function.add(self.first, number)))
-            return []
-
-        function.loop(0, self.count, 1, [], tile)
+        self.region.over_tiles(function, self.first, self.count, body)
 
 
 def one_region(problem: WinogradProblem) -> tuple[Region, ...]:
     """All tiles, with all points."""
     images, rows, columns = problem.tile_grid
     width = problem.transforms.width
-    return (Region(images, (0, rows), (0, columns), (width, width)),)
+    return (Region(images, (0, 0), (rows, columns), (width, width)),)
 
 
 def split_regions(problem: WinogradProblem) -> tuple[Region, ...]:
@@ -91,15 +135,16 @@ def split_regions(problem: WinogradProblem) -> tuple[Region, ...]:
     if problem.images < FEWEST_IMAGES:
         return one_region(problem)
     width = problem.transforms.width
-    bands = [_bands(axis, problem.transforms.outputs, width) for axis in (problem.rows, problem.columns)]
+    rows, columns = (_bands(axis, problem.transforms.outputs, width) for axis in (problem.rows, problem.columns))
     return tuple(
-        Region(problem.images, rows, columns, (down, across)) for (rows, down), (columns, across) in itertools.product(*bands)
+        Region(problem.images, (top, left), (height, length), (down, across))
+        for (top, height, down), (left, length, across) in itertools.product(rows, columns)
     )
 
 
-def _bands(axis: Axis, outputs: int, width: int) -> list[tuple[tuple[int, int], int]]:
-    """Ranges of tiles along an axis with the lines of points that they need."""
+def _bands(axis: Axis, outputs: int, width: int) -> list[tuple[int, int, int]]:
+    """Parts of the tiles along an axis: the first, how many, and the lines of points that they need."""
     tiles = math.ceil(axis.outputs / outputs)
     if axis.outputs % outputs == 0 or tiles == 1:
-        return [((0, tiles), width)]
-    return [((0, tiles - 1), width), ((tiles - 1, tiles), width - 1)]
+        return [(0, tiles, width)]
+    return [(0, tiles - 1, width), (tiles - 1, 1, width - 1)]

@@ -13,8 +13,8 @@ import math
 from graphc.runtime.emit.function import F32, Function, Module, Operand, Value, constant
 from graphc.runtime.kernels.arithmetic import PlainArithmetic, vector_of
 from graphc.runtime.kernels.finish import Block, Finish
+from graphc.runtime.kernels.functions import HELPER
 from graphc.runtime.kernels.tile import Epilogue
-from graphc.runtime.kernels.transpose import HELPER
 from graphc.runtime.kernels.winograd import (
     STEP_CYCLES,
     PointLayout,

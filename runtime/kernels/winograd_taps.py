@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 
 from graphc import dtypes
-from graphc.runtime.emit.function import F32, I64, PTR, Function, Module, Operand, Value
+from graphc.runtime.emit.function import F32, PTR, Function, Module, Operand, Value
 from graphc.runtime.emit.vectors import load
-from graphc.runtime.kernel import ENTRY, MAXIMUM_CHUNKS, Kernel, make_kernel
+from graphc.runtime.kernel import MAXIMUM_CHUNKS, Kernel, make_kernel
 from graphc.runtime.kernels.convolution_tiles import FilterLayout
+from graphc.runtime.kernels.functions import HELPER_AS_WRITTEN, begin_driver
 from graphc.runtime.kernels.indexing import part_of
 from graphc.runtime.kernels.microkernel import lane_mask
-from graphc.runtime.kernels.transpose import HELPER
 from graphc.runtime.kernels.winograd import PointLayout, WinogradPlan, WinogradProblem, point_layout
 from graphc.runtime.kernels.winograd_tiles import each_vector, store_points
 from graphc.runtime.kernels.winograd_transforms import TAPS, Square, transform_square
@@ -49,7 +49,7 @@ class TapTransform:
 
     def kernel(self) -> Kernel:
         module, channels = Module(), self.problem.channels
-        function = Function(module, ENTRY, [("operands", PTR), ("chunk", I64)])
+        function = begin_driver(module)
         operands, chunk = function.arguments
         source, target = (function.load(function.offset(operands, i, PTR), PTR) for i in range(2))
         rest = self.problem.filters - (self.panels - 1) * self.panel
@@ -90,7 +90,7 @@ class TapTransform:
         name = f"taps_{count}"
         if name in module.functions:
             return name
-        function = Function(module, name, [("source", "ptr noalias"), ("target", "ptr noalias")], **HELPER)
+        function = Function(module, name, [("source", "ptr noalias"), ("target", "ptr noalias")], **HELPER_AS_WRITTEN)
         source, target = function.arguments
         layout, lanes, transforms = self.layout, self.plan.lanes, self.problem.transforms
 

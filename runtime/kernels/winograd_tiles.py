@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from graphc import dtypes
-from graphc.runtime.emit.function import F32, Function, Module, Operand, Value, constant
+from graphc.runtime.emit.function import F32, I64, Function, Module, Operand, Value, constant
 from graphc.runtime.emit.vectors import load
 from graphc.runtime.kernels.arithmetic import vector_of
 from graphc.runtime.kernels.convolution import Axis
+from graphc.runtime.kernels.functions import HELPER_AS_WRITTEN
 from graphc.runtime.kernels.microkernel import lane_mask
-from graphc.runtime.kernels.transpose import HELPER
 from graphc.runtime.kernels.winograd import (
     LINE_BYTES,
     PointLayout,
-    choose_run,
-    clip_runs,
-    window_spans,
 )
-from graphc.runtime.kernels.winograd_regions import Region
 from graphc.runtime.kernels.winograd_transforms import Matrix, Square, transform_square
 from graphc.runtime.schedule.machine import Machine
 
@@ -55,31 +52,35 @@ class SquareReader:
         self.lanes, self.width = machine.lanes(DTYPE.bits), len(matrix[0])
 
     def call(
-        self, function: Function, images: Value, tile: tuple[Operand, ...], region: Region, channel: Operand, count: int,
-        target: Value, layout: PointLayout,
+        self, function: Function, images: Value, tile: Sequence[Operand], channel: Operand, count: int, target: Value,
+        layout: PointLayout,
     ) -> None:  # fmt: skip
-        """Transforms `count` channels of a tile of a region, from the given one on; `target` is the tile's row at the first
-        point."""
-        _, i, j = tile
+        """Transforms `count` channels of a tile, from the given one on; `target` is the tile's row at the first point."""
         rows, columns = self.axes
-        first = function.add(self._first_element(function, tile), channel)
+        padding = (rows.start * columns.size + columns.start) * self.channels
+        first = function.add(function.add(self._first_element(function, tile), channel), padding)
+        inside = [tiles_inside(axis, self.stride, self.width) for axis in self.axes]
 
-        def at(span: tuple[int, int], across: tuple[int, int]) -> None:
-            empty = span[0] == span[1] or across[0] == across[1]
-            inside = ((rows.start + span[0]) * columns.size + columns.start + across[0]) * self.channels
-            source = images if empty else function.offset(images, function.add(first, inside), F32)
-            name = self._function((0, 0) if empty else span, (0, 0) if empty else across, count, layout)
-            function.call(f"@{name}", "void", [source, target])
+        def whole() -> None:
+            name = self._function(False, count, layout)
+            function.call(f"@{name}", "void", [images, function.coerce(first, I64), target])
 
-        spans = (window_spans(axis, self.stride, self.width) for axis in self.axes)
-        down, along = map(clip_runs, spans, (region.rows, region.columns))
-        choose_run(function, i, down, lambda span: choose_run(function, j, along, lambda across: at(span, across)))
+        def partial() -> None:
+            bounds: list[Operand] = []
+            for axis, at in zip(self.axes, tile[1:]):
+                start = function.add(function.mul(at, self.stride), axis.start)
+                bounds += [function.sub(0, start), function.sub(axis.size, start)]
+            name = self._function(True, count, layout)
+            numbers = [function.coerce(number, I64) for number in (first, *bounds)]
+            function.call(f"@{name}", "void", [images, numbers[0], target, *numbers[1:]])
 
-    def place(self, function: Function, images: Value, tile: tuple[Operand, ...]) -> Value:
+        function.if_else(are_within(function, tile[1:], inside), whole, partial)
+
+    def place(self, function: Function, images: Value, tile: Sequence[Operand]) -> Value:
         """Roughly where the square of a tile lies: what follows in memory is what following tiles read."""
         return function.offset(images, self._first_element(function, tile), F32)
 
-    def _first_element(self, function: Function, tile: tuple[Operand, ...]) -> Operand:
+    def _first_element(self, function: Function, tile: Sequence[Operand]) -> Operand:
         """Where the square of a tile would begin without padding."""
         n, i, j = tile
         rows, columns = self.axes
@@ -87,23 +88,31 @@ class SquareReader:
         pixel = function.add(function.mul(line, columns.size), function.mul(j, self.stride))
         return function.mul(pixel, self.channels)
 
-    def _function(self, rows: tuple[int, int], columns: tuple[int, int], count: int, layout: PointLayout) -> str:
-        """A function (first pixel inside, target)."""
-        name = f"{self.name}_{rows[0]}_{rows[1]}x{columns[0]}_{columns[1]}_{count}"
+    def _function(self, partial: bool, count: int, layout: PointLayout) -> str:
+        """A function (images, first element of the square, target), for a square inside the image; a `partial` one also takes
+        which rows, from one to another, and which columns are inside. Pixels outside are read from a vector of zeros."""
+        name = f"{self.name}{'_partial' if partial else ''}_{count}"
         if name in self.module.functions:
             return name
-        function = Function(self.module, name, [("source", "ptr noalias"), ("target", "ptr noalias")], **HELPER)
-        source, target = function.arguments
+        arguments = [("images", "ptr noalias"), ("first", I64), ("target", "ptr noalias")]
+        arguments += [(bound, I64) for bound in ("top", "bottom", "left", "right")] if partial else []
+        function = Function(self.module, name, arguments, **HELPER_AS_WRITTEN)
+        images, first, target, *bounds = function.arguments
         line = self.axes[1].size * self.channels
+        is_inside = self._pixels_inside(function, bounds) if partial else {}
+        zeros = self.module.define_table("zeros", F32, [0.0] * self.lanes) if partial else images
 
-        def pixel(y: int, x: int, start: Value, valid: int) -> Value | None:
-            if not (rows[0] <= y < rows[1] and columns[0] <= x < columns[1]):
-                return None
-            place = function.offset(start, (y - rows[0]) * line + (x - columns[0]) * self.channels, F32)
+        def pixel(y: int, x: int, start: Operand, valid: int) -> Value | None:
+            at = y * line + x * self.channels
+            if partial:
+                place = function.offset(images, function.add(start, at), F32)
+                place = function.select(is_inside[y, x], place, zeros)
+            else:
+                place = function.offset(function.offset(images, start, F32), at, F32)
             return load(function, self.machine, place, DTYPE, self.lanes, lane_mask(valid, self.lanes))
 
         def vector(c: Operand, valid: int) -> None:
-            start, place = function.offset(source, c, F32), function.offset(target, c, F32)
+            start, place = function.add(first, c), function.offset(target, c, F32)
             square = [[pixel(y, x, start, valid) for x in range(self.width)] for y in range(self.width)]
             points = transform_square(function, self.matrix, square, self.machine.has_fma)
             store_points(function, points, place, layout.point, self.lanes)
@@ -111,6 +120,40 @@ class SquareReader:
         each_vector(function, count, self.lanes, vector)
         function.return_void()
         return name
+
+    def _pixels_inside(self, function: Function, bounds: Sequence[Value]) -> dict[tuple[int, int], Value]:
+        """Whether each pixel of a square lies between the bounds of rows and of columns."""
+        sides = [
+            [
+                function.bit_and(function.icmp("sge", function.coerce(at, I64), low), function.icmp("sgt", high, at))
+                for at in range(self.width)
+            ]
+            for low, high in (bounds[:2], bounds[2:])
+        ]
+        return {
+            (y, x): function.bit_and(row, column) for y, row in enumerate(sides[0]) for x, column in enumerate(sides[1])
+        }
+
+
+def tiles_inside(axis: Axis, stride: int, width: int) -> tuple[tuple[int, int], int]:
+    """The tiles along an axis, from one to another, whose windows of `width` lie inside; and how many tiles there are."""
+    tiles = math.ceil(axis.outputs / stride)
+    low = min(tiles, max(0, math.ceil(-axis.start / stride)))
+    return (low, max(low, min(tiles, (axis.size - axis.start - width) // stride + 1))), tiles
+
+
+def are_within(
+    function: Function, tile: Sequence[Operand], ranges: Sequence[tuple[tuple[int, int], int]]
+) -> Value | bool:
+    """Whether a tile is one of the given range of all tiles along each axis."""
+    if any(low == high for (low, high), _ in ranges):
+        return False
+    tests = [
+        function.icmp("ult", function.sub(at, low), function.coerce(high - low, I64))
+        for at, ((low, high), tiles) in zip(tile, ranges)
+        if (low, high) != (0, tiles)
+    ]
+    return functools.reduce(function.bit_and, tests) if tests else True
 
 
 def store_points(function: Function, square: Square, place: Value, distance: int, lanes: int) -> None:

@@ -22,8 +22,9 @@ from graphc.runtime.kernels.convolution_kernels import (
     build_convolution_input_gradient,
 )
 from graphc.runtime.kernels.sequence import KernelSequence
-from graphc.runtime.kernels.winograd import WinogradProblem, result_spans, window_spans
+from graphc.runtime.kernels.winograd import WinogradProblem, result_spans
 from graphc.runtime.kernels.winograd_regions import split_regions
+from graphc.runtime.kernels.winograd_tiles import tiles_inside
 from graphc.runtime.kernels.winograd_transforms import TRANSFORMS
 from graphc.runtime.schedule.machine import Machine
 
@@ -195,7 +196,7 @@ def test_regions_hold_every_tile_once(shape):
     axes = forward_axis(height, 3, 1, 1, (1, 1)), forward_axis(width, 3, 1, 1, (1, 1))
     problem = WinogradProblem(images, *axes, 16, 16, TRANSFORMS[2])
     regions, function = split_regions(problem), Function(Module(), "none", [])
-    places = [(r, r.place(function, tile)) for r in regions for tile in range(r.tiles)]
+    places = [(r, r.walk().place(function, tile)) for r in regions for tile in range(r.tiles)]
     assert sorted(place for _, place in places) == list(np.ndindex(*problem.tile_grid))
     for region, (_, i, j) in places:
         lacks = [2 * (tile + 1) > size for tile, size in ((i, height), (j, width))]
@@ -223,10 +224,9 @@ def test_spans_cover_what_lies_inside():
     for size, before, after in [(1, 1, 1), (5, 0, 0), (6, 1, 1), (7, 4, 4), (2, 2, 9)]:
         axis = forward_axis(size, 3, 1, 1, (before, after))
         tiles = -(-axis.outputs // 2)
-        runs, ends = window_spans(axis, 2, 4), result_spans(axis, 2)
-        assert runs[-1][0] == ends[-1][0] == tiles
+        ((first, last), count), ends = tiles_inside(axis, 2, 4), result_spans(axis, 2)
+        assert count == ends[-1][0] == tiles
         for tile in range(tiles):
-            low, high = next(span for end, span in runs if tile < end)
             inside = [p for p in range(4) if 0 <= tile * 2 - before + p < size]
-            assert list(range(low, high)) == inside
+            assert (first <= tile < last) == (len(inside) == 4)
             assert next(count for end, count in ends if tile < end) == min(2, axis.outputs - 2 * tile)
