@@ -14,11 +14,12 @@ from dataclasses import asdict
 from typing import Any
 
 from graphc.records import record
-from graphc.runtime.emit.function import F32, I64, PTR, Function, Module, Value, vector_type
+from graphc.runtime.emit.entry import begin_entry
+from graphc.runtime.emit.function import F32, PTR, Function, Module, Value, vector_type
 from graphc.runtime.executor import Executable, Operand, Step
 from graphc.runtime.jit.cache import shared_cache
 from graphc.runtime.jit.engine import load_kernels
-from graphc.runtime.kernel import ENTRY, Kernel, make_kernel
+from graphc.runtime.kernel import Kernel, make_kernel
 from graphc.runtime.memory import allocate
 from graphc.runtime.schedule.machine import host_machine
 from graphc.runtime.schedule.topology import cpu_identity
@@ -212,7 +213,7 @@ def _store_all(f: Function, values: Sequence[Value], place: Value, lanes: int) -
 
 def _make_kernel(name: str, build: Callable[[Function, list[Value], Value], None], chunks: int, operands: int) -> Kernel:
     module = Module()
-    function = Function(module, ENTRY, [("operands", PTR), ("chunk", I64)])
+    function = begin_entry(module)
     pointers, chunk = function.arguments
     arrays = [function.load(function.offset(pointers, index, PTR), PTR) for index in range(operands)]
     build(function, arrays, chunk)

@@ -13,11 +13,11 @@ from typing import Any
 
 from graphc.dtypes import bool_, int64
 from graphc.runtime.emit import accumulators, vectors
+from graphc.runtime.emit.entry import begin_entry
 from graphc.runtime.emit.expressions import VectorScalars
 from graphc.runtime.emit.function import CHAIN, I64, PTR, Function, Module, Operand, Value, constant
 from graphc.runtime.emit.nest_memory import Lanes, NestMemory
 from graphc.runtime.emit.vectors import TypedValue, typed
-from graphc.runtime.kernel import ENTRY
 from graphc.runtime.loops.nodes import (
     LOCAL,
     VECTOR,
@@ -61,7 +61,7 @@ def emit_nest(nest: LoopNest, machine: Machine) -> str:
     cells where the nest needs them.
     """
     module = Module()
-    emitter = NestEmitter(Function(module, ENTRY, [("operands", PTR), ("chunk", I64)]), nest, machine)
+    emitter = NestEmitter(begin_entry(module), nest, machine)
     emitter.emit()
     return str(module)
 

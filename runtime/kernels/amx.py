@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from graphc.runtime.emit.entry import HELPER
 from graphc.runtime.emit.function import I1, I8, I32, I64, PTR, Function, Module, Operand, Value
 from graphc.runtime.emit.vectors import register_element
 from graphc.runtime.kernels.bf16 import PAIR_BLOCK, PairArithmetic
 from graphc.runtime.kernels.fetching import FetchPlan
-from graphc.runtime.kernels.functions import HELPER
 from graphc.runtime.kernels.gemm_plan import Plan
 from graphc.runtime.kernels.gemm_tile import TileCall, TileShape
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 from graphc import dtypes
 from graphc.dtypes import DType
 from graphc.records import record
+from graphc.runtime.emit.entry import HELPER
 from graphc.runtime.emit.function import (
     BF16,
     I1,
@@ -28,7 +29,6 @@ from graphc.runtime.emit.function import (
 )
 from graphc.runtime.emit.vectors import float_to_bfloat, memory_element
 from graphc.runtime.kernels.contraction import Contraction, ContractionOptions, Side, sides
-from graphc.runtime.kernels.functions import HELPER
 from graphc.runtime.kernels.gemm_packing import TILE_COUNTS, TilePacking, over_tiles
 from graphc.runtime.kernels.gemm_plan import Plan, packed_tile, plan_contraction
 from graphc.runtime.kernels.microkernel import lane_mask

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from graphc.runtime.emit.entry import HELPER, begin_driver
 from graphc.runtime.emit.function import PTR, Function, Module, Operand, Value, constant
 from graphc.runtime.emit.vectors import load, memory_element, register_element
 from graphc.runtime.kernels.arithmetic import PlainArithmetic, load_scalar, vector_of
@@ -25,7 +26,6 @@ from graphc.runtime.kernels.finish import (
     Finish,
     epilogue_lines,
 )
-from graphc.runtime.kernels.functions import HELPER, begin_driver
 from graphc.runtime.kernels.gemm_plan import Pieces
 from graphc.runtime.kernels.indexing import part_of
 from graphc.runtime.kernels.tile import Epilogue

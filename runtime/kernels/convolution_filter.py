@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+from graphc.runtime.emit.entry import begin_driver
 from graphc.runtime.emit.function import I64, PTR, Function, Module, Operand, Value, constant
 from graphc.runtime.emit.vectors import memory_element, register_element
 from graphc.runtime.kernel import MAXIMUM_CHUNKS, Kernel, make_kernel
 from graphc.runtime.kernels.arithmetic import vector_of
 from graphc.runtime.kernels.convolution import Axis, Convolution
 from graphc.runtime.kernels.convolution_tiles import FilterLayout
-from graphc.runtime.kernels.functions import begin_driver
 from graphc.runtime.kernels.indexing import part_of
 from graphc.runtime.kernels.transpose import GroupTranspose
 from graphc.runtime.schedule.machine import Machine

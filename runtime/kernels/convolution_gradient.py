@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from graphc.runtime.emit.entry import HELPER, begin_driver
 from graphc.runtime.emit.function import I1, I64, PTR, Function, Module, Operand, Value
 from graphc.runtime.emit.vectors import memory_element, register_element
 from graphc.runtime.kernels.arithmetic import PlainArithmetic, vector_of
@@ -17,7 +18,6 @@ from graphc.runtime.kernels.convolution import Axis, Convolution
 from graphc.runtime.kernels.convolution_direct import emit_line_copy
 from graphc.runtime.kernels.convolution_gradient_plan import FilterGradientPlan, blocks_of_taps, tile_count
 from graphc.runtime.kernels.finish import FIRST_OPERAND, Block, Finish
-from graphc.runtime.kernels.functions import HELPER, begin_driver
 from graphc.runtime.kernels.indexing import part_of, split_index
 from graphc.runtime.kernels.microkernel import DepthLoop, LeftOperand, RightOperand, contract, lane_mask, zeros
 from graphc.runtime.kernels.tile import Epilogue

@@ -10,13 +10,13 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+from graphc.runtime.emit.entry import begin_entry
 from graphc.runtime.emit.function import I64, PTR, Module, Operand, Value, constant
 from graphc.runtime.emit.vectors import memory_element, register_element
 from graphc.runtime.kernel import Kernel, make_kernel
 from graphc.runtime.kernels.arithmetic import PlainArithmetic, load_scalar, vector_of
 from graphc.runtime.kernels.convolution import Convolution
 from graphc.runtime.kernels.finish import load_operands
-from graphc.runtime.kernels.functions import begin_entry
 from graphc.runtime.kernels.tile import Epilogue, Tile
 from graphc.runtime.schedule.machine import Machine
 

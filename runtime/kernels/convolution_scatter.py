@@ -16,6 +16,7 @@ import math
 from collections.abc import Callable
 
 from graphc.records import record
+from graphc.runtime.emit.entry import HELPER, begin_driver
 from graphc.runtime.emit.function import PTR, Function, Module, Operand, Value, constant, vector_constant
 from graphc.runtime.emit.vectors import memory_element, register_element
 from graphc.runtime.kernel import MAXIMUM_CHUNKS
@@ -24,7 +25,6 @@ from graphc.runtime.kernels.convolution import Convolution
 from graphc.runtime.kernels.convolution_plan import DirectProblem, register_widths, tiles_cycles
 from graphc.runtime.kernels.convolution_tiles import ConvolutionTiles, FilterLayout, PixelBlock, TapNest, TileRequest
 from graphc.runtime.kernels.finish import FIRST_OPERAND, Block, Finish
-from graphc.runtime.kernels.functions import HELPER, begin_driver
 from graphc.runtime.kernels.gemm_plan import SERIAL_FLOPS, Pieces, cut_evenly
 from graphc.runtime.kernels.indexing import part_of
 from graphc.runtime.kernels.tile import Epilogue, StoreEpilogue

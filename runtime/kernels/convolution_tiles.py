@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from graphc.records import record
+from graphc.runtime.emit.entry import HELPER
 from graphc.runtime.emit.function import I64, PTR, Function, Module, Operand, Value
 from graphc.runtime.emit.vectors import register_element
 from graphc.runtime.kernels.arithmetic import PlainArithmetic
 from graphc.runtime.kernels.finish import emit_in_registers
-from graphc.runtime.kernels.functions import HELPER
 from graphc.runtime.kernels.microkernel import (
     DepthLoop,
     LeftOperand,

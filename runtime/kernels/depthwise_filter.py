@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 
+from graphc.runtime.emit.entry import HELPER, begin_entry
 from graphc.runtime.emit.function import PTR, Function, Module, Operand, Value
 from graphc.runtime.emit.vectors import register_element
 from graphc.runtime.kernel import Kernel, make_kernel
 from graphc.runtime.kernels.arithmetic import vector_of
 from graphc.runtime.kernels.depthwise import DepthwiseConvolution, DepthwiseVectors
 from graphc.runtime.kernels.finish import load_operands
-from graphc.runtime.kernels.functions import HELPER, begin_entry
 from graphc.runtime.kernels.gemm_plan import SERIAL_FLOPS, cut_evenly
 from graphc.runtime.kernels.indexing import part_of
 from graphc.runtime.kernels.sequence import KernelSequence, SequenceStep

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from graphc.records import record
+from graphc.runtime.emit.entry import HELPER
 from graphc.runtime.emit.function import I64, PTR, Function, Module, Operand, Value
 from graphc.runtime.emit.vectors import register_element
 from graphc.runtime.kernels.arithmetic import Arithmetic, vector_of
-from graphc.runtime.kernels.functions import HELPER
 from graphc.runtime.kernels.microkernel import Rows, zeros
 from graphc.runtime.kernels.tile import Epilogue, Tile
 from graphc.runtime.kernels.transpose import GroupTranspose

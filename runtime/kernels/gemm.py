@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from graphc.runtime.emit.entry import begin_entry
 from graphc.runtime.emit.function import Module, Operand, Value
 from graphc.runtime.kernel import Kernel, make_kernel
 from graphc.runtime.kernels.amx import MatrixTiles
@@ -26,7 +27,6 @@ from graphc.runtime.kernels.finish import (
     epilogue_lines,
     load_operands,
 )
-from graphc.runtime.kernels.functions import begin_entry
 from graphc.runtime.kernels.gemm_entry import GemmEntry
 from graphc.runtime.kernels.gemm_packing import TilePacking
 from graphc.runtime.kernels.gemm_plan import SERIAL_FLOPS, Plan

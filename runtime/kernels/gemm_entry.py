@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from graphc.runtime.emit.entry import begin_driver
 from graphc.runtime.emit.function import I1, I64, PTR, Module, Operand, Value, constant
 from graphc.runtime.emit.vectors import memory_element, register_element
 from graphc.runtime.kernels.amx import MatrixTiles
 from graphc.runtime.kernels.arithmetic import vector_of
 from graphc.runtime.kernels.contraction import Contraction, Side
 from graphc.runtime.kernels.finish import FIRST_OPERAND, Block, Finish
-from graphc.runtime.kernels.functions import begin_driver
 from graphc.runtime.kernels.gemm_packing import PanelPacking, TilePacking
 from graphc.runtime.kernels.gemm_plan import Plan, packed_tile
 from graphc.runtime.kernels.gemm_prepacking import packed_elements

@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from graphc.runtime.emit.entry import HELPER
 from graphc.runtime.emit.function import I1, I64, Function, Module, Operand, Value, constant
 from graphc.runtime.emit.vectors import memory_element, register_element
 from graphc.runtime.kernels.arithmetic import PlainArithmetic, load_computed, rounded, vector_of
 from graphc.runtime.kernels.contraction import Side
-from graphc.runtime.kernels.functions import HELPER
 from graphc.runtime.kernels.gemm_plan import Plan, packed_tile
 from graphc.runtime.kernels.microkernel import lane_mask
 from graphc.runtime.kernels.transpose import GroupTranspose

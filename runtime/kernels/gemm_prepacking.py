@@ -12,13 +12,13 @@ from dataclasses import replace
 
 from graphc.dtypes import DType
 from graphc.records import record
+from graphc.runtime.emit.entry import begin_driver
 from graphc.runtime.emit.function import I64, PTR, Module, Operand, Value, constant
 from graphc.runtime.emit.vectors import memory_element, register_element
 from graphc.runtime.kernel import MAXIMUM_CHUNKS, Kernel, make_kernel
 from graphc.runtime.kernels.arithmetic import PlainArithmetic
 from graphc.runtime.kernels.bf16 import PairPanelPacking, plan_pairs, uses_pairs
 from graphc.runtime.kernels.contraction import Contraction, ContractionOptions
-from graphc.runtime.kernels.functions import begin_driver
 from graphc.runtime.kernels.gemm_packing import PanelPacking
 from graphc.runtime.kernels.gemm_plan import FAR_STEP, Pieces, Plan, plan_contraction
 from graphc.runtime.kernels.indexing import part_of, split_index

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from graphc.records import record
+from graphc.runtime.emit.entry import HELPER
 from graphc.runtime.emit.function import I1, I64, PTR, Function, Module, Operand, Value
 from graphc.runtime.emit.vectors import register_element
 from graphc.runtime.kernels.arithmetic import PlainArithmetic, vector_of
@@ -13,7 +14,6 @@ from graphc.runtime.kernels.bf16 import PairArithmetic
 from graphc.runtime.kernels.contraction import ContractionOptions
 from graphc.runtime.kernels.fetching import Fetch, FetchPlan, stream_blocks
 from graphc.runtime.kernels.finish import emit_in_registers
-from graphc.runtime.kernels.functions import HELPER
 from graphc.runtime.kernels.gemm_plan import Plan
 from graphc.runtime.kernels.microkernel import (
     DepthLoop,

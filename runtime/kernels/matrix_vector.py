@@ -8,13 +8,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from graphc.runtime.emit.entry import HELPER, begin_driver
 from graphc.runtime.emit.function import PTR, Function, Module, Operand, Value, constant
 from graphc.runtime.emit.vectors import load, memory_element, reduce_lanes, register_element, typed
 from graphc.runtime.kernel import MAXIMUM_CHUNKS
 from graphc.runtime.kernels.arithmetic import PlainArithmetic, vector_of
 from graphc.runtime.kernels.contraction import Contraction, Side, sides
 from graphc.runtime.kernels.finish import Block, Finish
-from graphc.runtime.kernels.functions import HELPER, begin_driver
 from graphc.runtime.kernels.indexing import part_of, split_index
 from graphc.runtime.kernels.microkernel import lane_mask
 from graphc.runtime.kernels.tile import Epilogue

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from graphc.dtypes import DType
 from graphc.runtime.emit import vectors
+from graphc.runtime.emit.entry import begin_entry
 from graphc.runtime.emit.function import I32, I64, PTR, Function, Module, Operand, Value, constant
 from graphc.runtime.emit.vectors import TypedValue
 from graphc.runtime.kernel import Kernel, make_kernel
-from graphc.runtime.kernels.functions import begin_entry
 from graphc.runtime.schedule.machine import Machine
 from graphc.runtime.schedule.reasons import explain_serial, join_notes
 

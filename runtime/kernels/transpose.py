@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from graphc.dtypes import DType
+from graphc.runtime.emit.entry import HELPER_AS_WRITTEN
 from graphc.runtime.emit.function import Function, Module, Value, constant
 from graphc.runtime.emit.vectors import load, memory_element, register_element
-from graphc.runtime.kernels.functions import HELPER_AS_WRITTEN
 from graphc.runtime.kernels.microkernel import lane_mask
 from graphc.runtime.schedule.machine import Machine
 

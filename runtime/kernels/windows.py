@@ -10,10 +10,10 @@ import math
 from collections.abc import Callable, Sequence
 
 from graphc.records import record
+from graphc.runtime.emit.entry import HELPER, begin_driver
 from graphc.runtime.emit.function import I64, PTR, Function, Module, Operand, Value
 from graphc.runtime.kernel import MAXIMUM_CHUNKS
 from graphc.runtime.kernels.convolution import Axis
-from graphc.runtime.kernels.functions import HELPER, begin_driver
 from graphc.runtime.kernels.indexing import part_of
 from graphc.runtime.kernels.microkernel import lane_mask
 from graphc.runtime.schedule.reasons import explain_serial, join_notes

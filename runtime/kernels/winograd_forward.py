@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
+from graphc.runtime.emit.entry import HELPER
 from graphc.runtime.emit.function import F32, I64, PTR, Function, Module, Operand, Value
 from graphc.runtime.kernels.arithmetic import PlainArithmetic, vector_of
 from graphc.runtime.kernels.finish import INLINE_LINES, Block, Finish, emit_in_registers, epilogue_lines
-from graphc.runtime.kernels.functions import HELPER
 from graphc.runtime.kernels.tile import Epilogue
 from graphc.runtime.kernels.winograd import (
     STEP_CYCLES,

@@ -11,11 +11,11 @@ import math
 from collections.abc import Callable, Sequence
 
 from graphc import dtypes
+from graphc.runtime.emit.entry import HELPER, begin_driver
 from graphc.runtime.emit.function import F32, I1, I64, PTR, Function, Module, Operand, Value
 from graphc.runtime.kernel import MAXIMUM_CHUNKS
 from graphc.runtime.kernels.arithmetic import PlainArithmetic, vector_of
 from graphc.runtime.kernels.finish import INLINE_LINES, Block, Finish, emit_in_registers, epilogue_lines
-from graphc.runtime.kernels.functions import HELPER, begin_driver
 from graphc.runtime.kernels.indexing import part_of, split_index
 from graphc.runtime.kernels.microkernel import DepthLoop, LeftOperand, RightOperand, contract
 from graphc.runtime.kernels.tile import Epilogue

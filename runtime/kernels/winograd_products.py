@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from graphc import dtypes
+from graphc.runtime.emit.entry import HELPER, begin_driver
 from graphc.runtime.emit.function import F32, I64, PTR, Function, Module, Operand, Value
 from graphc.runtime.kernels.arithmetic import PlainArithmetic
 from graphc.runtime.kernels.finish import FIRST_OPERAND
-from graphc.runtime.kernels.functions import HELPER, begin_driver
 from graphc.runtime.kernels.indexing import part_of, split_index
 from graphc.runtime.kernels.microkernel import DepthLoop, LeftOperand, RightOperand, contract, zeros
 from graphc.runtime.kernels.winograd import WinogradPlan, WinogradProblem, point_layout

@@ -10,9 +10,9 @@ import math
 from collections.abc import Callable, Sequence
 
 from graphc.records import record
+from graphc.runtime.emit.entry import HELPER_AS_WRITTEN
 from graphc.runtime.emit.function import I1, I64, PTR, Function, Operand, Value
 from graphc.runtime.kernels.convolution import Axis
-from graphc.runtime.kernels.functions import HELPER_AS_WRITTEN
 from graphc.runtime.kernels.indexing import split_index
 from graphc.runtime.kernels.winograd import WinogradProblem
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import math
 
+from graphc.runtime.emit.entry import HELPER
 from graphc.runtime.emit.function import F32, Function, Module, Operand, Value, constant
 from graphc.runtime.kernels.arithmetic import PlainArithmetic, vector_of
 from graphc.runtime.kernels.finish import Block, Finish
-from graphc.runtime.kernels.functions import HELPER
 from graphc.runtime.kernels.tile import Epilogue
 from graphc.runtime.kernels.winograd import (
     STEP_CYCLES,

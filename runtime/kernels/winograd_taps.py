@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 
 from graphc import dtypes
+from graphc.runtime.emit.entry import HELPER_AS_WRITTEN, begin_driver
 from graphc.runtime.emit.function import F32, PTR, Function, Module, Operand, Value
 from graphc.runtime.emit.vectors import load
 from graphc.runtime.kernel import MAXIMUM_CHUNKS, Kernel, make_kernel
 from graphc.runtime.kernels.convolution_tiles import FilterLayout
-from graphc.runtime.kernels.functions import HELPER_AS_WRITTEN, begin_driver
 from graphc.runtime.kernels.indexing import part_of
 from graphc.runtime.kernels.microkernel import lane_mask
 from graphc.runtime.kernels.winograd import PointLayout, WinogradPlan, WinogradProblem, point_layout

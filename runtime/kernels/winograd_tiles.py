@@ -7,11 +7,11 @@ import math
 from collections.abc import Callable, Sequence
 
 from graphc import dtypes
+from graphc.runtime.emit.entry import HELPER_AS_WRITTEN
 from graphc.runtime.emit.function import F32, I64, Function, Module, Operand, Value, constant
 from graphc.runtime.emit.vectors import load
 from graphc.runtime.kernels.arithmetic import vector_of
 from graphc.runtime.kernels.convolution import Axis
-from graphc.runtime.kernels.functions import HELPER_AS_WRITTEN
 from graphc.runtime.kernels.microkernel import lane_mask
 from graphc.runtime.kernels.winograd import (
     LINE_BYTES,

@@ -13,8 +13,9 @@ import struct
 import numpy as np
 
 from graphc.records import record
+from graphc.runtime.emit.entry import begin_driver
 from graphc.runtime.emit.function import I32, I64, PTR, Function, Module, Operand, Value, vector_type
-from graphc.runtime.kernel import ENTRY, Kernel, make_kernel
+from graphc.runtime.kernel import Kernel, make_kernel
 from graphc.runtime.loops.nodes import (
     Buffer,
     Compute,
@@ -135,7 +136,7 @@ def _fill_module() -> str:
 
 def _begin(module: Module) -> tuple[Function, Value, Value, Operand, Value]:
     """The entry with its source and target, and the first byte and the number of bytes of a chunk."""
-    function = Function(module, ENTRY, [("operands", PTR), ("chunk", I64)])
+    function = begin_driver(module)
     operands, chunk = function.arguments
     source, target, sizes = (function.load(function.offset(operands, i, PTR), PTR) for i in range(3))
     share, total = (function.load(function.offset(sizes, i, I64), I64) for i in range(2))

@@ -9,10 +9,11 @@ from graphc.dtypes import uint32
 from graphc.operation import Operation
 from graphc.ops.philox import KEY_STEPS, MULTIPLIERS, ROUNDS
 from graphc.runtime.emit import vectors
+from graphc.runtime.emit.entry import begin_entry
 from graphc.runtime.emit.expressions import VectorScalars
 from graphc.runtime.emit.function import I32, I64, PTR, Function, Module, Operand, Value, constant
 from graphc.runtime.emit.vectors import TypedValue, typed
-from graphc.runtime.kernel import ENTRY, Kernel, make_kernel
+from graphc.runtime.kernel import Kernel, make_kernel
 from graphc.runtime.lower.lowered import Argument, Immediate, LoweredStep, arguments_of
 from graphc.runtime.schedule.machine import Machine
 from graphc.runtime.schedule.reasons import explain_serial, join_notes
@@ -36,7 +37,7 @@ def _build_kernel(count: int, seeded_by_run: bool, machine: Machine, threads: in
     blocks, lanes = -(-count // 4), machine.lanes(32)
     chunks = max(1, min(4 * threads, blocks // BLOCKS_A_CHUNK)) if threads > 1 else 1
     module = Module()
-    function = Function(module, ENTRY, [("operands", PTR), ("chunk", I64)])
+    function = begin_entry(module)
     run_key = function.load(function.arguments[0], PTR)
     seeds = function.load(function.offset(function.arguments[0], 1, PTR), PTR)
     out = function.load(function.offset(function.arguments[0], 2, PTR), PTR)
