@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -147,6 +146,8 @@ def suggest_names(graph: Graph, wanted: Any) -> str:
     """What a message says of the names of operations that are close to a name that does not exist; else nothing."""
     if not isinstance(wanted, str):
         return ""
+    import difflib  # late: for this error alone
+
     close = difflib.get_close_matches(wanted.partition(":")[0], [op.name for op in graph.get_operations()], 3)
     return f" Close to it: {', '.join(map(repr, close))}." if close else ""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from graphc.runtime.emit.entry import HELPER
+from graphc.runtime.emit.entry import begin_helper
 from graphc.runtime.emit.function import I1, I8, I32, I64, PTR, Function, Module, Operand, Value
 from graphc.runtime.emit.vectors import register_element
 from graphc.runtime.kernels.bf16 import PAIR_BLOCK, PairArithmetic
@@ -56,7 +56,7 @@ class MatrixTiles:
 
     def _emit(self, name: str, halves: int, vectors: int) -> None:
         arguments = [(key, "ptr noalias") for key in ("left", "right", "sums")] + [("pairs", I64), ("first", I1)]
-        function = Function(self.module, name, arguments, **HELPER)
+        function = begin_helper(self.module, name, arguments)
         left, right, sums, pairs, first = function.arguments
         panel, element = self.plan.panel, register_element(self.arithmetic.total)
         tiles = [(i, j) for i in range(halves) for j in range(vectors)]

@@ -13,7 +13,7 @@ from dataclasses import replace
 from graphc import dtypes
 from graphc.dtypes import DType
 from graphc.records import record
-from graphc.runtime.emit.entry import HELPER
+from graphc.runtime.emit.entry import begin_helper
 from graphc.runtime.emit.function import (
     BF16,
     I1,
@@ -122,7 +122,7 @@ class _PairPacking:
         self.lanes, self.element = machine.lanes(32), memory_element(side.dtype)
         self.step = side.depth_stride // 2  # from one k to the next
         arguments = [("source", "ptr noalias"), ("packed", "ptr noalias"), ("pairs", I64), *extra]
-        self.function = Function(module, name, arguments, **HELPER)
+        self.function = begin_helper(module, name, arguments)
         self.source, self.packed, self.pairs = self.function.arguments[:3]
 
     def along_depth(self, function: Function, place: Value, elements: int) -> Value:
@@ -321,7 +321,7 @@ class PairTilePacking(_PairPacking):
 
     def _emit_several(self) -> None:
         arguments = [("source", "ptr noalias"), ("packed", "ptr noalias"), ("pairs", I64), *TILE_COUNTS]
-        function = Function(self.module, TilePacking.name, arguments, **HELPER)
+        function = begin_helper(self.module, TilePacking.name, arguments)
         source, packed, pairs, tall, low = function.arguments
         plan = self.plan
         size = packed_tile(plan.left_packing, plan.left_stride, plan.tiles, plan.depth_block)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from graphc.runtime.emit.entry import HELPER, begin_driver
+from graphc.runtime.emit.entry import begin_driver, begin_helper
 from graphc.runtime.emit.function import PTR, Function, Module, Operand, Value, constant
 from graphc.runtime.emit.vectors import load, memory_element, register_element
 from graphc.runtime.kernels.arithmetic import PlainArithmetic, load_scalar, vector_of
@@ -354,7 +354,7 @@ def emit_line_copy(
     module: Module, name: str, arithmetic: PlainArithmetic, width: int, channels: int, before: int, line: int
 ) -> None:
     """A function (source line, target line) that copies width * channels elements between zeros, in the type of sums."""
-    function = Function(module, name, [("source", "ptr noalias"), ("target", "ptr noalias")], **HELPER)
+    function = begin_helper(module, name, [("source", "ptr noalias"), ("target", "ptr noalias")])
     source, target = function.arguments
     machine, total, lanes = arithmetic.machine, arithmetic.total, arithmetic.lanes
     dtype, element = arithmetic.left, register_element(total)

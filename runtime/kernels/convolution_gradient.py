@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from graphc.runtime.emit.entry import HELPER, begin_driver
-from graphc.runtime.emit.function import I1, I64, PTR, Function, Module, Operand, Value
+from graphc.runtime.emit.entry import begin_driver, begin_helper
+from graphc.runtime.emit.function import I1, I64, PTR, Module, Operand, Value
 from graphc.runtime.emit.vectors import memory_element, register_element
 from graphc.runtime.kernels.arithmetic import PlainArithmetic, vector_of
 from graphc.runtime.kernels.convolution import Axis, Convolution
@@ -294,7 +294,7 @@ class FilterGradient:
             return name
         arguments = [("left", "ptr noalias"), ("right", "ptr noalias"), ("images", I64), ("lines", I64), ("columns", I64)]
         arguments += [("sums", "ptr noalias"), ("first", I1)]
-        function = Function(self.module, name, arguments, **HELPER)
+        function = begin_helper(self.module, name, arguments)
         left, right, images, lines, columns, sums, first = function.arguments
         block = blocks_of_taps(c, self.line, self.plan, tap_lines, size)
         element, type_ = register_element(self.arithmetic.total), vector_of(self.arithmetic.total, lanes)

@@ -16,7 +16,7 @@ import math
 from collections.abc import Callable
 
 from graphc.records import record
-from graphc.runtime.emit.entry import HELPER, begin_driver
+from graphc.runtime.emit.entry import begin_driver, begin_helper
 from graphc.runtime.emit.function import PTR, Function, Module, Operand, Value, constant, vector_constant
 from graphc.runtime.emit.vectors import memory_element, register_element
 from graphc.runtime.kernel import MAXIMUM_CHUNKS
@@ -253,7 +253,7 @@ class ScatteredGradient:
         name, c = "scatter", self.convolution
         if name in self.module.functions:
             return name
-        function = Function(self.module, name, [("parts", "ptr noalias"), ("image", "ptr noalias")], **HELPER)
+        function = begin_helper(self.module, name, [("parts", "ptr noalias"), ("image", "ptr noalias")])
         parts, image = function.arguments
         reach = max(math.ceil(run.length / run.lanes) * run.lanes for run in self.runs)
         apart = min(c.result_width, math.ceil(reach / (c.strides[1] * c.channels)))

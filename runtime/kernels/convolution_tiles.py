@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from graphc.records import record
-from graphc.runtime.emit.entry import HELPER
+from graphc.runtime.emit.entry import begin_helper
 from graphc.runtime.emit.function import I64, PTR, Function, Module, Operand, Value
 from graphc.runtime.emit.vectors import register_element
 from graphc.runtime.kernels.arithmetic import PlainArithmetic
@@ -129,7 +129,7 @@ class ConvolutionTiles:
         names = [("left", "ptr noalias"), ("right", "ptr noalias")]
         names += [(name, I64) for name, count in (("rows", nest.rows), ("columns", nest.columns)) if count is None]
         names += [("sums", "ptr noalias")] if self.epilogue is None else [("operands", PTR), ("row", I64), ("column", I64)]
-        function = Function(self.module, self._names[request], names, **HELPER)
+        function = begin_helper(self.module, self._names[request], names)
         arguments = {name: value for (name, _), value in zip(names, function.arguments)}
         totals = zeros(self.arithmetic, request.block.rows, request.vectors)
         if not request.empty:

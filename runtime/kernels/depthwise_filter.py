@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from graphc.runtime.emit.entry import HELPER, begin_entry
+from graphc.runtime.emit.entry import begin_entry, begin_helper
 from graphc.runtime.emit.function import PTR, Function, Module, Operand, Value
 from graphc.runtime.emit.vectors import register_element
 from graphc.runtime.kernel import Kernel, make_kernel
@@ -146,9 +146,8 @@ class _FilterGradient(DepthwiseVectors):
         if name in module.functions:
             return name
         c, columns = self.convolution, self.convolution.columns
-        function = Function(
-            module, name, [("image", "ptr noalias"), ("share", "ptr noalias"), ("sums", "ptr noalias")], **HELPER
-        )
+        arguments = [(name_, "ptr noalias") for name_ in ("image", "share", "sums")]
+        function = begin_helper(module, name, arguments)
         image, share, sums = function.arguments
         taps = tap_rows * columns.taps
         sets = max(1, math.ceil(FEWEST_SUMS / max(1, taps)))  # of sums, for pixels in turn

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from graphc.records import record
-from graphc.runtime.emit.entry import HELPER
+from graphc.runtime.emit.entry import begin_helper
 from graphc.runtime.emit.function import I64, PTR, Function, Module, Operand, Value
 from graphc.runtime.emit.vectors import register_element
 from graphc.runtime.kernels.arithmetic import Arithmetic, vector_of
@@ -90,7 +90,7 @@ class Finish:
     def _emit(self, name: str, block: Block, batch_rank: int) -> None:
         arguments = [("sums", "ptr noalias"), ("operands", PTR), ("row", I64), ("column", I64)]
         arguments += [(f"batch{i}", I64) for i in range(batch_rank)]
-        function = Function(self._module, name, arguments, **HELPER)
+        function = begin_helper(self._module, name, arguments)
         sums, base, row, column, *batch = function.arguments
         operands = load_operands(function, base, self._epilogue.operand_count)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from graphc.runtime.emit.entry import HELPER
+from graphc.runtime.emit.entry import begin_helper
 from graphc.runtime.emit.function import I1, I64, Function, Module, Operand, Value, constant
 from graphc.runtime.emit.vectors import memory_element, register_element
 from graphc.runtime.kernels.arithmetic import PlainArithmetic, load_computed, rounded, vector_of
@@ -33,7 +33,7 @@ class _Packing:
         self.rounds = arithmetic.round_left or arithmetic.round_right
         self.source_element, self.element = memory_element(side.dtype), register_element(self.total)
         arguments = [("source", "ptr noalias"), ("packed", "ptr noalias"), ("depth", I64), *extra]
-        self.function = Function(module, name, arguments, **HELPER)
+        self.function = begin_helper(module, name, arguments)
         self.source, self.packed, self.depth = self.function.arguments[:3]
 
     def load(self, function: Function, source: Value, valid: int, lanes: int = 0) -> Value:

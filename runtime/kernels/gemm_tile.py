@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from graphc.records import record
-from graphc.runtime.emit.entry import HELPER
+from graphc.runtime.emit.entry import begin_helper
 from graphc.runtime.emit.function import I1, I64, PTR, Function, Module, Operand, Value
 from graphc.runtime.emit.vectors import register_element
 from graphc.runtime.kernels.arithmetic import PlainArithmetic, vector_of
@@ -112,7 +112,7 @@ class TileFunctions:
             given += [("next_row", I64, call.next_row), ("next_column", I64, call.next_column)]
         if name not in self.module.functions:
             arguments = [(argument, type_) for argument, type_, _ in given]
-            _TileFunction(self, shape, Function(self.module, name, arguments, **HELPER), arguments, len(batch)).emit()
+            _TileFunction(self, shape, begin_helper(self.module, name, arguments), arguments, len(batch)).emit()
         values = [function.coerce(v, t) if not isinstance(v, Value) else v for _, t, v in given if v is not None]
         function.call(f"@{name}", "void", values)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from graphc.runtime.emit.entry import HELPER, begin_driver
+from graphc.runtime.emit.entry import begin_driver, begin_helper
 from graphc.runtime.emit.function import PTR, Function, Module, Operand, Value, constant
 from graphc.runtime.emit.vectors import load, memory_element, reduce_lanes, register_element, typed
 from graphc.runtime.kernel import MAXIMUM_CHUNKS
@@ -113,7 +113,7 @@ class MatrixVector:
         if name in self.module.functions:
             return name
         arguments = [(name_, "ptr noalias") for name_ in ("matrix", "vector", "sums")]
-        function = Function(self.module, name, arguments, **HELPER)
+        function = begin_helper(self.module, name, arguments)
         matrix, vector, sums = function.arguments
         arithmetic, lanes, depth = self.arithmetic, self.lanes, self.contraction.depth
         chains = max(1, ACCUMULATORS // count)

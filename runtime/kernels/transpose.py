@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from graphc.dtypes import DType
-from graphc.runtime.emit.entry import HELPER_AS_WRITTEN
+from graphc.runtime.emit.entry import begin_helper
 from graphc.runtime.emit.function import Function, Module, Value, constant
 from graphc.runtime.emit.vectors import load, memory_element, register_element
 from graphc.runtime.kernels.microkernel import lane_mask
@@ -63,7 +63,7 @@ class GroupTranspose:
 
     def _emit(self, name: str, valid_rows: int, valid_columns: int) -> None:
         arguments = [("source", "ptr noalias"), ("destination", "ptr noalias")]
-        function = Function(self._module, name, arguments, **HELPER_AS_WRITTEN)
+        function = begin_helper(self._module, name, arguments)
         source, destination = function.arguments
         element, result = memory_element(self._dtype), register_element(self._total)
         mask = lane_mask(valid_columns, self.lanes)

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from graphc.records import record
-from graphc.runtime.emit.entry import HELPER, begin_driver
+from graphc.runtime.emit.entry import begin_driver, begin_helper
 from graphc.runtime.emit.function import I64, PTR, Function, Module, Operand, Value
 from graphc.runtime.kernel import MAXIMUM_CHUNKS
 from graphc.runtime.kernels.convolution import Axis
@@ -239,7 +239,7 @@ class LineKernel:
             count = len(self.operands)
             names = [("table", PTR), *((f"p{i}", PTR) for i in range(count))]
             names += [("image", I64), ("y", I64), ("channel", I64)]
-            function = Function(self.module, name, names, **HELPER)
+            function = begin_helper(self.module, name, names)
             table, *pointers = function.arguments[: count + 1]
             image, y, channel = function.arguments[count + 1 :]
             self.emit_line(function, Line(table, pointers, image, y, channel, valid, self.channels.lanes))

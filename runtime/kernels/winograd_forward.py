@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from graphc.runtime.emit.entry import HELPER
+from graphc.runtime.emit.entry import begin_helper
 from graphc.runtime.emit.function import F32, I64, PTR, Function, Module, Operand, Value
 from graphc.runtime.kernels.arithmetic import PlainArithmetic, vector_of
 from graphc.runtime.kernels.finish import INLINE_LINES, Block, Finish, emit_in_registers, epilogue_lines
@@ -24,8 +24,8 @@ from graphc.runtime.kernels.winograd import (
     transform_cycles,
     with_grid,
 )
-from graphc.runtime.kernels.winograd_regions import TileRange, one_region, split_regions
-from graphc.runtime.kernels.winograd_tiles import DTYPE, are_within, each_vector, load_points
+from graphc.runtime.kernels.winograd_regions import Stretch, TileRange, are_within, one_region, split_regions
+from graphc.runtime.kernels.winograd_tiles import DTYPE, each_vector, load_points
 from graphc.runtime.kernels.winograd_transforms import transform_square
 from graphc.runtime.schedule.machine import Machine
 
@@ -68,8 +68,10 @@ class TileWriter:
         self.finish = Finish(module, arithmetic, epilogue, panel)
         self.operand_count, self.workspace = epilogue.operand_count, 0
         m = problem.transforms.outputs
-        self.full = [((0, axis.outputs // m), math.ceil(axis.outputs / m)) for axis in (problem.rows, problem.columns)]
-        kinds = 2 if any(end < tiles for (_, end), tiles in self.full) else 1
+        self.full = [
+            Stretch(0, axis.outputs // m, math.ceil(axis.outputs / m)) for axis in (problem.rows, problem.columns)
+        ]
+        kinds = 2 if any(end < tiles for _, end, tiles in self.full) else 1
         kinds *= 2 if problem.filters % arithmetic.lanes else 1
         self.in_registers = epilogue_lines(epilogue, arithmetic, 0) * m * m * kinds <= INLINE_LINES
 
@@ -142,7 +144,7 @@ class TileWriter:
         names = [("sums", "ptr noalias")]
         names += [("operands", PTR), ("row", I64), ("column", I64)] if self.in_registers else [("pixels", "ptr noalias")]
         names += [("down", I64), ("across", I64)] if partial else []
-        function = Function(self.module, name, names, **HELPER)
+        function = begin_helper(self.module, name, names)
         sums, target = function.arguments[:2]
         transforms = self.problem.transforms
 

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from graphc import dtypes
-from graphc.runtime.emit.entry import HELPER, begin_driver
+from graphc.runtime.emit.entry import begin_driver, begin_helper
 from graphc.runtime.emit.function import F32, I1, I64, PTR, Function, Module, Operand, Value
 from graphc.runtime.kernel import MAXIMUM_CHUNKS
 from graphc.runtime.kernels.arithmetic import PlainArithmetic, vector_of
@@ -186,7 +186,7 @@ class TileSums(FilterTiles):
             return name
         arguments = [(name, "ptr noalias") for name in ("left", "right", "sums")]
         arguments += [("tiles", I64), ("first", I1), ("number", I64), ("image", PTR), ("gradient", PTR)]
-        function = Function(self.module, name, arguments, **HELPER)
+        function = begin_helper(self.module, name, arguments)
         left, right, sums, tiles, first, number, image, gradient = function.arguments
         fetch_ahead(function, image, number, self.image_share)
         fetch_ahead(function, gradient, number, self.result_share)
@@ -265,7 +265,7 @@ class TapSums(FilterTiles):
             return name
         names = [("sums", "ptr noalias")]
         names += [("operands", PTR), ("row", I64), ("column", I64)] if self.in_registers else [("taps", "ptr noalias")]
-        function = Function(self.module, name, names, **HELPER)
+        function = begin_helper(self.module, name, names)
         sums, target = function.arguments[:2]
         transforms, lanes = self.problem.transforms, self.plan.lanes
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from graphc import dtypes
-from graphc.runtime.emit.entry import HELPER, begin_driver
+from graphc.runtime.emit.entry import begin_driver, begin_helper
 from graphc.runtime.emit.function import F32, I64, PTR, Function, Module, Operand, Value
 from graphc.runtime.kernels.arithmetic import PlainArithmetic
 from graphc.runtime.kernels.finish import FIRST_OPERAND
@@ -162,7 +162,7 @@ class TileProducts:
         if name in self.module.functions:
             return name
         arguments = [(name, "ptr noalias") for name in ("left", "right", "sums")] + [("tiles", I64), ("ahead", PTR)]
-        function = Function(self.module, name, arguments, **HELPER)
+        function = begin_helper(self.module, name, arguments)
         left, right, sums, tiles, ahead = function.arguments
         height, lanes, channels = self.plan.height, self.plan.lanes, self.problem.channels
 

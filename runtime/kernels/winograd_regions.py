@@ -5,12 +5,14 @@ A tile that lacks its last line of results needs no products of the last line of
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from graphc.records import record
-from graphc.runtime.emit.entry import HELPER_AS_WRITTEN
+from graphc.runtime.emit.entry import begin_helper
 from graphc.runtime.emit.function import I1, I64, PTR, Function, Operand, Value
 from graphc.runtime.kernels.convolution import Axis
 from graphc.runtime.kernels.indexing import split_index
@@ -92,6 +94,26 @@ class RegionWalk:
         function.loop(0, self.points[0], 1, [], row)
 
 
+class Stretch(NamedTuple):
+    """Tiles along an axis, from one to another, of so many."""
+
+    first: int
+    end: int
+    tiles: int
+
+
+def are_within(function: Function, tile: Sequence[Operand], stretches: Sequence[Stretch]) -> Value | bool:
+    """Whether a tile is in the stretch of each axis; a Python bool where that is so for all tiles or for none."""
+    if any(first == end for first, end, _ in stretches):
+        return False
+    tests = [
+        function.icmp("ult", function.sub(at, first), function.coerce(end - first, I64))
+        for at, (first, end, tiles) in zip(tile, stretches)
+        if end - first < tiles
+    ]
+    return functools.reduce(function.bit_and, tests) if tests else True
+
+
 def each_region(
     entry: Function, regions: Sequence[Region], body: Callable[[Function, Value, Value, RegionWalk, Value], None]
 ) -> None:
@@ -101,7 +123,7 @@ def each_region(
     """
     numbers = [(f"number{i}", I64) for i, _ in enumerate(regions[0].numbers)]
     arguments = [("operands", PTR), ("chunk", I64), ("is_first", I1), *numbers]
-    function = Function(entry.module, "region", arguments, **HELPER_AS_WRITTEN)
+    function = begin_helper(entry.module, "region", arguments, as_written=True)
     operands, chunk, is_first, *values = function.arguments
     body(function, operands, chunk, RegionWalk(regions[0].images, values), is_first)
     function.return_void()

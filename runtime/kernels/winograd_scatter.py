@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 
-from graphc.runtime.emit.entry import HELPER
+from graphc.runtime.emit.entry import begin_helper
 from graphc.runtime.emit.function import F32, Function, Module, Operand, Value, constant
 from graphc.runtime.kernels.arithmetic import PlainArithmetic, vector_of
 from graphc.runtime.kernels.finish import Block, Finish
@@ -129,7 +129,7 @@ class WindowWriter:
         if name in self.module.functions:
             return name
         names = [(name, "ptr noalias") for name in ("sums", "lines", "left")]
-        function = Function(self.module, name, names, **HELPER)
+        function = begin_helper(self.module, name, names)
         sums, lines, left = function.arguments
         transforms, has_fma = self.problem.transforms, self.arithmetic.machine.has_fma
         width, overlap, type_ = transforms.width, self.overlap, vector_of(DTYPE, self.lanes)

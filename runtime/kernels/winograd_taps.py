@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from graphc import dtypes
-from graphc.runtime.emit.entry import HELPER_AS_WRITTEN, begin_driver
-from graphc.runtime.emit.function import F32, PTR, Function, Module, Operand, Value
+from graphc.runtime.emit.entry import begin_driver, begin_helper
+from graphc.runtime.emit.function import F32, PTR, Module, Operand, Value
 from graphc.runtime.emit.vectors import load
 from graphc.runtime.kernel import MAXIMUM_CHUNKS, Kernel, make_kernel
 from graphc.runtime.kernels.convolution_tiles import FilterLayout
@@ -90,7 +90,7 @@ class TapTransform:
         name = f"taps_{count}"
         if name in module.functions:
             return name
-        function = Function(module, name, [("source", "ptr noalias"), ("target", "ptr noalias")], **HELPER_AS_WRITTEN)
+        function = begin_helper(module, name, [("source", "ptr noalias"), ("target", "ptr noalias")], as_written=True)
         source, target = function.arguments
         layout, lanes, transforms = self.layout, self.plan.lanes, self.problem.transforms
 

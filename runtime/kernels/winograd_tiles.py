@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable, Sequence
 
 from graphc import dtypes
-from graphc.runtime.emit.entry import HELPER_AS_WRITTEN
+from graphc.runtime.emit.entry import begin_helper
 from graphc.runtime.emit.function import F32, I64, Function, Module, Operand, Value, constant
 from graphc.runtime.emit.vectors import load
 from graphc.runtime.kernels.arithmetic import vector_of
 from graphc.runtime.kernels.convolution import Axis
 from graphc.runtime.kernels.microkernel import lane_mask
-from graphc.runtime.kernels.winograd import (
-    LINE_BYTES,
-    PointLayout,
-)
+from graphc.runtime.kernels.winograd import LINE_BYTES, PointLayout
+from graphc.runtime.kernels.winograd_regions import Stretch, are_within
 from graphc.runtime.kernels.winograd_transforms import Matrix, Square, transform_square
 from graphc.runtime.schedule.machine import Machine
 
@@ -96,7 +93,7 @@ class SquareReader:
             return name
         arguments = [("images", "ptr noalias"), ("first", I64), ("target", "ptr noalias")]
         arguments += [(bound, I64) for bound in ("top", "bottom", "left", "right")] if partial else []
-        function = Function(self.module, name, arguments, **HELPER_AS_WRITTEN)
+        function = begin_helper(self.module, name, arguments, as_written=True)
         images, first, target, *bounds = function.arguments
         line = self.axes[1].size * self.channels
         is_inside = self._pixels_inside(function, bounds) if partial else {}
@@ -135,25 +132,12 @@ class SquareReader:
         }
 
 
-def tiles_inside(axis: Axis, stride: int, width: int) -> tuple[tuple[int, int], int]:
-    """The tiles along an axis, from one to another, whose windows of `width` lie inside; and how many tiles there are."""
+def tiles_inside(axis: Axis, stride: int, width: int) -> Stretch:
+    """The tiles along an axis whose windows of `width` lie inside."""
     tiles = math.ceil(axis.outputs / stride)
-    low = min(tiles, max(0, math.ceil(-axis.start / stride)))
-    return (low, max(low, min(tiles, (axis.size - axis.start - width) // stride + 1))), tiles
-
-
-def are_within(
-    function: Function, tile: Sequence[Operand], ranges: Sequence[tuple[tuple[int, int], int]]
-) -> Value | bool:
-    """Whether a tile is one of the given range of all tiles along each axis."""
-    if any(low == high for (low, high), _ in ranges):
-        return False
-    tests = [
-        function.icmp("ult", function.sub(at, low), function.coerce(high - low, I64))
-        for at, ((low, high), tiles) in zip(tile, ranges)
-        if (low, high) != (0, tiles)
-    ]
-    return functools.reduce(function.bit_and, tests) if tests else True
+    first = min(tiles, max(0, math.ceil(-axis.start / stride)))
+    end = min(tiles, (axis.size - axis.start - width) // stride + 1)
+    return Stretch(first, max(first, end), tiles)
 
 
 def store_points(function: Function, square: Square, place: Value, distance: int, lanes: int) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from graphc.records import record
 from graphc.runtime.emit.entry import begin_driver
-from graphc.runtime.emit.function import I32, I64, PTR, Function, Module, Operand, Value, vector_type
+from graphc.runtime.emit.function import F32, I64, PTR, Function, Module, Operand, Value, vector_type
 from graphc.runtime.kernel import Kernel, make_kernel
 from graphc.runtime.loops.nodes import (
     Buffer,
@@ -119,7 +119,7 @@ def _copy_module() -> str:
 def _fill_module() -> str:
     module = Module()
     function, pattern, target, start, count = _begin(module)
-    lines = function.load(pattern, vector_type(I32, LINE // 4))
+    lines = function.load(pattern, vector_type(F32, LINE // 4))
     place = function.offset(target, start, "i8")
     whole = function.mul(function.udiv(count, LINE), LINE)
 

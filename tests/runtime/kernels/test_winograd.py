@@ -224,9 +224,9 @@ def test_spans_cover_what_lies_inside():
     for size, before, after in [(1, 1, 1), (5, 0, 0), (6, 1, 1), (7, 4, 4), (2, 2, 9)]:
         axis = forward_axis(size, 3, 1, 1, (before, after))
         tiles = -(-axis.outputs // 2)
-        ((first, last), count), ends = tiles_inside(axis, 2, 4), result_spans(axis, 2)
+        (first, end, count), ends = tiles_inside(axis, 2, 4), result_spans(axis, 2)
         assert count == ends[-1][0] == tiles
         for tile in range(tiles):
             inside = [p for p in range(4) if 0 <= tile * 2 - before + p < size]
-            assert (first <= tile < last) == (len(inside) == 4)
+            assert (first <= tile < end) == (len(inside) == 4)
             assert next(count for end, count in ends if tile < end) == min(2, axis.outputs - 2 * tile)
