@@ -6,12 +6,13 @@ from typing import ClassVar
 
 from graphc.passes.base import Context
 from graphc.passes.rewriter import index_rules, rewrite
-from graphc.passes.rules import arithmetic, comparison, linear_algebra, movement, reductions, sinking
+from graphc.passes.rules import arithmetic, comparison, linear_algebra, movement, pooling, reductions, sinking
 from graphc.program import Program
 from graphc.records import record
 
 RULES = (
-    *arithmetic.RULES, *comparison.RULES, *movement.RULES, *reductions.RULES, *linear_algebra.RULES, *sinking.RULES,
+    *arithmetic.RULES, *comparison.RULES, *movement.RULES, *pooling.RULES, *reductions.RULES, *linear_algebra.RULES,
+    *sinking.RULES,
 )  # fmt: skip
 _INDEXED = index_rules(RULES)
 
