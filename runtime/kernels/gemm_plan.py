@@ -29,6 +29,7 @@ MANY_ROWS = 384  # so many that packing a panel before its use costs nothing tha
 CLEARLY_LESS = 0.999  # of the cycles of the best tiles so far: what others must take to be better
 SECOND_HEIGHT = 1.04  # what a second height of tiles must gain before its code is worth compiling
 TURNED_ARRAY = 2.0  # cycles that a short row costs in each further array that an epilogue walks by turned tiles
+NEAR_SHARE = 8  # of the second cache, that a right side which all threads read may fill
 RIGHT_TRAFFIC = 0.15  # cycles that a vector of the right side costs beyond its load, where it comes from afar
 _ALIGNMENT = 4096
 
@@ -292,7 +293,9 @@ def _complete(
     lanes = machine.lanes(8 * size)
     panel = chosen.vectors * lanes
     panels = math.ceil(right.extent / panel)
-    grid = options.grid or _grid(contraction, tiles, panels, threads)
+    columns = right.extent if chosen.right_packing == "direct" else panels * panel
+    near = chosen.right_packing in ("direct", "prepacked") and columns * depth * size * NEAR_SHARE <= machine.l2_bytes
+    grid = options.grid or _grid(contraction, tiles, panels, threads, near)
     grid = (
         max(1, min(grid[0], contraction.batches)),
         max(1, min(grid[1], tiles.count)),
@@ -407,8 +410,14 @@ def packed_tile(packing: str, stride: int, tiles: Pieces, depth_block: int) -> i
     return stride * ((tiles.highest + 15) // 16 * 16) if packing == "rows" else stride * depth_block + 16
 
 
-def _grid(contraction: Contraction, tiles: Pieces, panels: int, threads: int) -> tuple[int, int, int]:
-    """Parts for batches, rows and panels: the shortest longest thread, then the least packing done twice."""
+def _grid(
+    contraction: Contraction, tiles: Pieces, panels: int, threads: int, near: bool
+) -> tuple[int, int, int]:
+    """Parts for batches, rows and panels: the shortest longest thread, then the least packing done twice.
+
+    Where the whole right side stays `near`, in the second cache of every core, little is lost if all threads read it. Then each
+    takes whole rows of tiles: what follows in a program takes rows as well, and finds its own in the caches of its core.
+    """
     if threads <= 1 or contraction.flops < SERIAL_FLOPS:
         return 1, 1, 1
     batches = contraction.batches
@@ -419,6 +428,8 @@ def _grid(contraction: Contraction, tiles: Pieces, panels: int, threads: int) ->
                 continue
             cost = busiest_share(batches, tiles.count, panels, (parts, rows, columns), threads)
             twice = (rows - 1) / max(1, contraction.rows) * 8 + (columns - 1) / max(1, contraction.columns) * 2
+            if near:
+                twice = 1e-3 * (columns - 1) + 1e-4 * (rows - 1)
             cost = cost * (1 + twice) + 1e-4 * parts * rows * columns
             if cost < best_cost - 1e-9:
                 best, best_cost = (parts, rows, columns), cost

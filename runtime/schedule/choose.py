@@ -35,8 +35,8 @@ from graphc.runtime.schedule.machine import Machine
 from graphc.runtime.schedule.reasons import explain_serial, join_notes
 from graphc.scalars import issue_cost
 
-FORK_COST = 20_000.0  # vector instructions that must be there before a second thread pays
-CHUNK_COST = 8_000.0  # vector instructions of a chunk
+FORK_COST = 10_000.0  # vector instructions that must be there before a second thread pays
+CHUNK_COST = 5_000.0  # vector instructions of a chunk
 LOAD_COST, STORE_COST = 1.0, 1.5
 GATHER_COST = 12.0
 LONGEST_INTERLEAVED = 160  # statements; longer bodies have enough to overlap by themselves
