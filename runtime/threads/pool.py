@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 
 from graphc.runtime.core_routines import core_routines, has_native_pool
+from graphc.runtime.kernel import MAXIMUM_CHUNKS
 from graphc.runtime.memory import keep_for_ever
 from graphc.runtime.schedule.topology import available_cores
 from graphc.runtime.threads.pool_code import MAXIMUM_THREADS, PoolState
@@ -62,8 +63,8 @@ class Pool:
 
         The interpreter lock is released meanwhile. Raises ValueError for more than 64 chunks.
         """
-        if chunks > 64:
-            raise ValueError(f"{chunks} chunks are more than the 64 of one region")
+        if chunks > MAXIMUM_CHUNKS:
+            raise ValueError(f"{chunks} chunks are more than the {MAXIMUM_CHUNKS} of one region")
         _run_function(self.run_address)(self.address, function, argument, chunks)
 
     def _reset(self) -> None:
@@ -71,9 +72,9 @@ class Pool:
         ctypes.memset(ctypes.addressof(state), 0, ctypes.sizeof(state))
         state.threads = self.threads
         state.spins = self._spins
-        for number in range(self.threads):
+        for number, own in enumerate(_share_chunks(self.threads)):
             state.workers[number].pool = ctypes.addressof(state)
-            state.workers[number].own = sum(1 << chunk for chunk in range(number, 64, self.threads))
+            state.workers[number].own[:] = own
 
     @staticmethod
     def reset_all() -> None:
@@ -87,6 +88,15 @@ _pool_of = functools.cache(Pool)
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=Pool.reset_all)
+
+
+def _share_chunks(threads: int) -> list[list[int]]:
+    """For each thread and each number of chunks, the bits of those whose middle lies in the thread's share of all."""
+    shares = [[0] * (MAXIMUM_CHUNKS + 1) for _ in range(threads)]
+    for count in range(1, MAXIMUM_CHUNKS + 1):
+        for chunk in range(count):
+            shares[(2 * chunk + 1) * threads // (2 * count)][count] |= 1 << chunk
+    return shares
 
 
 def _checked(threads: int) -> int:

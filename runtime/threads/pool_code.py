@@ -1,9 +1,10 @@
 """The worker pool as native code: one parallel region at a time, its unclaimed chunks as the bits of one word.
 
-A thread takes its own chunks first (chunk number modulo threads, so that caches stay warm from kernel to kernel), then
-others'. A worker that wakes late finds no bit set and has no effect, so the caller never waits for a worker that took
-nothing: that keeps the pool well behaved where cores are oversubscribed. Who finds nothing to do spins for a while, then
-sleeps on a futex. A caller that finds the pool busy runs its chunks itself.
+A thread takes its own chunks first, in their order, then others' from behind. Its own are one stretch of them, the same share
+of the work however many chunks there are, so that it finds in its caches what it wrote in the kernel before. A worker that
+wakes late finds no bit set and has no effect, so the caller never waits for a worker that took nothing: that keeps the pool
+well behaved where cores are oversubscribed. Who finds nothing to do spins for a while, then sleeps on a futex. A caller that
+finds the pool busy runs its chunks itself.
 
 Why a claim is safe: a set bit means that the caller still waits for that chunk, so `function` and `argument` stay what
 they are until the claimer counts `remaining` down. Why nobody sleeps for ever: a worker announces itself in `sleepers`
@@ -17,6 +18,7 @@ import ctypes
 
 from graphc.runtime.emit.function import I32, I64, PTR, Module, Value
 from graphc.runtime.jit.routine import NULL, Routine
+from graphc.runtime.kernel import MAXIMUM_CHUNKS
 from graphc.runtime.threads.denormals import flush_denormals
 
 MAXIMUM_THREADS = 64
@@ -29,9 +31,9 @@ _LINES = ctypes.c_int64 * 15  # keeps what different threads write two cache lin
 
 
 class Worker(ctypes.Structure):
-    """What a thread knows of itself: `own` has the bits of the chunks that it takes first."""
+    """What a thread knows of itself: `own[n]` has the bits of those of n chunks that it takes first."""
 
-    _fields_ = [("pool", ctypes.c_void_p), ("own", ctypes.c_uint64)]
+    _fields_ = [("pool", ctypes.c_void_p), ("own", ctypes.c_uint64 * (MAXIMUM_CHUNKS + 1))]
 
 
 class PoolState(ctypes.Structure):
@@ -41,7 +43,8 @@ class PoolState(ctypes.Structure):
         ("mask", ctypes.c_uint64),
         ("function", ctypes.c_void_p),
         ("argument", ctypes.c_void_p),
-        ("_1", ctypes.c_int64 * 13),
+        ("chunks", ctypes.c_int64),
+        ("_1", ctypes.c_int64 * 12),
         ("remaining", ctypes.c_int32),
         ("joining", ctypes.c_int32),
         ("_2", _LINES),
@@ -103,6 +106,7 @@ class _PoolEmitter:
             f.call("@pool_start", "void", [pool])
         f.set_field(pool, PoolState, "function", function)
         f.set_field(pool, PoolState, "argument", argument)
+        f.set_field(pool, PoolState, "chunks", chunks)
         f.atomic_store(f.cast("trunc", chunks, I32), f.field_address(pool, PoolState, "remaining"), I32, "monotonic")
         bits = f.bit_and(f.lshr(f.coerce(-1, I64), f.binary("sub", 64, chunks)), ~OWN_FIRST)
         f.atomic("xchg", f.field_address(pool, PoolState, "mask"), bits, I64)
@@ -132,14 +136,13 @@ class _PoolEmitter:
         """Runs chunks until none is unclaimed."""
         mask_at = f.field_address(pool, PoolState, "mask")
         remaining_at = f.field_address(pool, PoolState, "remaining")
-        own = f.field(worker, Worker, "own")
+        owns = f.field_address(worker, Worker, "own")
         with f.forever() as loop:
-            mask = f.atomic_load(mask_at, I64, "monotonic")
+            mask = f.atomic_load(mask_at, I64, "acquire")
             f.stop(loop, f.is_zero(mask))
-            mine = f.bit_and(mask, own)
-            candidates = f.select(f.is_set(mine), mine, mask)
-            f.module.declare("llvm.cttz.i64", I64, [I64, "i1"])
-            chunk = f.instruction(f"call i64 @llvm.cttz.i64({candidates}, i1 true)", I64)
+            mine = f.bit_and(mask, f.item(owns, f.field(pool, PoolState, "chunks"), I64))
+            first, last = self._lowest_bit(f, mine), f.bit_xor(self._leading_zeros(f, mask), 63)
+            chunk = f.select(f.is_set(mine), first, last)
             bit = f.shl(f.coerce(1, I64), chunk)
             before = f.atomic("and", mask_at, f.bit_xor(bit, -1), I64, "acq_rel")
             f.again(loop, f.is_zero(f.bit_and(before, bit)))
@@ -150,6 +153,14 @@ class _PoolEmitter:
                 joining = f.atomic_load(f.field_address(pool, PoolState, "joining"), I32)
                 with f.when(f.both(f.icmp("eq", left, 1), f.is_set(joining))):
                     self._futex(f, remaining_at, _WAKE_PRIVATE, f.coerce(1, I32))
+
+    def _lowest_bit(self, f: Routine, bits: Value) -> Value:
+        f.module.declare("llvm.cttz.i64", I64, [I64, "i1"])
+        return f.instruction(f"call i64 @llvm.cttz.i64({bits}, i1 false)", I64)
+
+    def _leading_zeros(self, f: Routine, bits: Value) -> Value:
+        f.module.declare("llvm.ctlz.i64", I64, [I64, "i1"])
+        return f.instruction(f"call i64 @llvm.ctlz.i64({bits}, i1 true)", I64)
 
     def _join(self, f: Routine, pool: Value) -> None:
         """Waits until no chunk remains: awake for a while, then asleep."""
