@@ -16,6 +16,7 @@ import importlib.util
 import os
 import sys
 import threading
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -34,7 +35,9 @@ SIGNATURES: dict[str, tuple[Any, ...]] = {
     "CreateTargetMachine": (
         _POINTER, _POINTER, _STRING, _STRING, _STRING, _NUMBER, _STRING, _STRING, _NUMBER, _NUMBER, _STRING,
     ),
+    "DisposeTargetMachine": (None, _POINTER),
     "ContextCreate": (_POINTER,),
+    "ContextDispose": (None, _POINTER),
     "ParseAssembly": (_POINTER, _POINTER, _STRING, _TEXT),
     "VerifyModule": (ctypes.c_bool, _POINTER, _TEXT),
     "PrintModuleToString": (None, _POINTER, _TEXT),
@@ -93,7 +96,7 @@ def host_processor() -> tuple[str, dict[str, bool]]:
 
 
 class Tools:
-    """What one thread compiles with for one processor: a context and a target machine. They live as long as the thread."""
+    """What one thread compiles with for one processor: a context and a target machine. Modules must not outlive them."""
 
     def __init__(self, processor: str, features: str):
         library = _functions()
@@ -105,6 +108,7 @@ class Tools:
         )
         if not self.machine:
             raise LlvmError(f"no target machine for {processor}")
+        weakref.finalize(self, _dispose, self.machine, self.context).atexit = False
 
 
 class Module:
@@ -158,6 +162,11 @@ class Module:
             return ctypes.string_at(library.LLVMPY_GetBufferStart(buffer), library.LLVMPY_GetBufferSize(buffer))
         finally:
             library.LLVMPY_DisposeMemoryBuffer(buffer)
+
+
+def _dispose(machine: int, context: int) -> None:
+    _functions().LLVMPY_DisposeTargetMachine(machine)
+    _functions().LLVMPY_ContextDispose(context)
 
 
 @functools.cache

@@ -1,6 +1,7 @@
 """LLVM called without llvmlite's Python: the functions are what llvmlite says, and mistakes are told in LLVM's words."""
 
 import ctypes
+import gc
 
 import llvmlite.binding as binding
 import pytest
@@ -85,3 +86,11 @@ b:
 """
     with Module(unknown, tools) as module, pytest.raises(LlvmError, match="does not dominate all uses"):
         module.verify()
+
+
+def test_tools_are_given_back():
+    with Module(PLUS_ONE, Tools(binding.get_host_cpu_name(), "")) as module:
+        assert module.object_file()
+    gc.collect()
+    with Module(PLUS_ONE, Tools(binding.get_host_cpu_name(), "")) as module:
+        assert "plus_one" in str(module)
