@@ -425,6 +425,11 @@ class Collector:
         self.operations: list[Operation] = []
         self.name, self.locations = name, locations
 
+    def take(self) -> list[Operation]:
+        """What was made since this was asked for last."""
+        taken, self.operations = self.operations, []
+        return taken
+
     def create_operation(
         self, definition: OpDef, inputs: Sequence[Tensor], attributes: Mapping[str, Any], types: Sequence[TensorType],
         name: str | None, location: SourceLocation | None,

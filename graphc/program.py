@@ -97,19 +97,20 @@ def transform_operations(
     mapping: dict[Tensor, Tensor] = {}
     operations: list[Operation] = []
     changed = False
-    for operation in program.operations:
-        inputs = tuple(mapping.get(t, t) for t in operation.inputs)
-        collector = Collector(operation.name, operation.locations)
-        with building_into(collector):
+    collector = Collector()  # one for all operations: a context for each would take as long as most visits
+    with building_into(collector):
+        for operation in program.operations:
+            inputs = tuple([mapping.get(t, t) for t in operation.inputs]) if mapping else operation.inputs
+            collector.name, collector.locations = operation.name, operation.locations
             replacement = visit(operation, inputs)
-        operations += collector.operations
-        if replacement is not None:
-            changed = True
-            mapping.update(zip(operation.outputs, replacement))
-            continue
-        kept = operation if inputs == operation.inputs else clone_operation(operation, inputs)
-        mapping.update((a, b) for a, b in zip(operation.outputs, kept.outputs) if a is not b)
-        operations.append(kept)
+            operations += collector.take()
+            if replacement is not None:
+                changed = True
+                mapping.update(zip(operation.outputs, replacement))
+                continue
+            kept = operation if inputs == operation.inputs else clone_operation(operation, inputs)
+            mapping.update((a, b) for a, b in zip(operation.outputs, kept.outputs) if a is not b)
+            operations.append(kept)
     return substitute_results(program.replace(operations=tuple(operations)), mapping) if changed else program
 
 

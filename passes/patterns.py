@@ -14,7 +14,7 @@ either order. An operation pattern without operands takes any number of them.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import field
+from functools import cached_property
 from math import copysign
 from typing import Any
 
@@ -27,6 +27,9 @@ COMMUTATIVE = frozenset((
     "bitwise_and", "bitwise_or", "bitwise_xor",
 ))  # fmt: skip
 """Binary operations whose operands may change places without changing a bit of the result."""
+
+_SPREADING = frozenset(("broadcast_to", "reshape"))  # operations that leave one value throughout
+_CONSTANTS = _SPREADING | {"constant"}
 
 
 @record
@@ -125,7 +128,22 @@ class Rule:
     name: str
     pattern: OperationPattern
     replacement: Replacement
-    when: Condition | None = field(default=None)
+    when: Condition | None = None
+
+    @cached_property
+    def _makers(self) -> tuple[frozenset[str] | None, ...] | None:
+        return _find_makers(self.pattern)
+
+    def may_match(self, made_by: Sequence[str]) -> bool:
+        """Whether operands that operations of these names made can match, told at less cost than by `match`."""
+        wanted = self._makers
+        if wanted is None:
+            return True
+        if len(wanted) != len(made_by):
+            return False
+        if _are_made(wanted, made_by):
+            return True
+        return self.pattern.name in COMMUTATIVE and _are_made(wanted, made_by[::-1])
 
     def match(self, operation: Operation, uses: Callable[[Tensor], int]) -> Match | None:
         found = Match(operation, uses)
@@ -148,7 +166,7 @@ def rule(pattern: OperationPattern, replacement: Replacement, when: Condition | 
 def splat_value(tensor: Tensor) -> bool | int | float | None:
     """The one value of all elements of a constant, or None."""
     operation = tensor.operation
-    while operation.definition.name in ("broadcast_to", "reshape"):
+    while operation.definition.name in _SPREADING:
         operation = operation.inputs[0].operation
     if operation.definition.name != "constant":
         return None
@@ -157,6 +175,25 @@ def splat_value(tensor: Tensor) -> bool | int | float | None:
 
 
 # -- matching
+
+
+def _find_makers(pattern: OperationPattern) -> tuple[frozenset[str] | None, ...] | None:
+    """For each operand the operations that can have made it, None where any can; None where nothing can be told."""
+    makers = tuple(_makers_of(operand) for operand in pattern.operands or ())
+    return makers if any(names is not None for names in makers) else None
+
+
+def _makers_of(operand: Pattern) -> frozenset[str] | None:
+    if isinstance(operand, TensorVariable):
+        return None
+    return _CONSTANTS if isinstance(operand, ConstantPattern) else frozenset((operand.name,))
+
+
+def _are_made(wanted: Sequence[frozenset[str] | None], made_by: Sequence[str]) -> bool:
+    for names, name in zip(wanted, made_by):
+        if names is not None and name not in names:
+            return False
+    return True
 
 
 def _match(pattern: Pattern, tensor: Tensor, found: Match) -> bool:

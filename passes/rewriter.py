@@ -47,12 +47,14 @@ class _Rewriting:
         self.uses: Counter[Tensor] = Counter(t for operation in program.operations for t in operation.inputs)
         self.uses.update(program.results)
         self.applied: list[str] = []  # the rules applied in the place of the current operation
+        self.builder = _RuleBuilder()
         self.replaced = False
 
     def run(self) -> Program:
-        for operation in self.program.operations:
-            self.applied.clear()
-            self._visit(operation)
+        with building_into(self.builder):
+            for operation in self.program.operations:
+                self.applied.clear()
+                self._visit(operation)
         if not self.replaced:
             return self.program
         return substitute_results(self.program.replace(operations=tuple(self.operations)), self.mapping)
@@ -60,7 +62,10 @@ class _Rewriting:
     def _visit(self, operation: Operation) -> None:
         inputs = tuple([self.mapping.get(t, t) for t in operation.inputs])
         moved = operation if inputs == operation.inputs else clone_operation(operation, inputs)
+        made_by = [t.operation.definition.name for t in inputs]
         for item in self._candidates(operation.definition):
+            if not item.may_match(made_by):
+                continue
             match = item.match(moved, self.uses.__getitem__)
             if match is not None and self._apply(item, match, operation):
                 return
@@ -80,19 +85,19 @@ class _Rewriting:
     def _apply(self, item: Rule, match: Match, operation: Operation) -> bool:
         """Puts what the rule builds in the place of an operation; False where the rule declines."""
         root = match.root
-        builder = _RuleBuilder(root.name, _merge_locations(match.operations))
-        with building_into(builder):
-            result = item.build(match)
-            if result is None:
-                return False
-            result = _fit(result, root.output.type, item)
+        self.builder.match = match
+        result = item.build(match)
+        result = None if result is None else _fit(result, root.output.type, item)
+        operations = self.builder.take()
+        if result is None:
+            return False
         self.replaced = True
         self._count_step(item, root)
         self.uses[result] += 1  # by what is built here, until the result has the uses of the old one
-        for built in builder.operations:
+        for built in operations:
             self.uses.update(built.inputs)
         self._release(root.inputs)
-        for built in builder.operations:
+        for built in operations:
             self._visit(built)
         final = self.mapping.get(result, result)
         self._map(operation.outputs, [final])
@@ -123,13 +128,16 @@ class _Rewriting:
 
 
 class _RuleBuilder(Collector):
-    """Collects what a rule builds, all under one name."""
+    """Collects what a rule builds, all under the name of what its match replaces."""
+
+    match: Match
 
     def create_operation(
         self, definition: OpDef, inputs: Sequence[Tensor], attributes: Mapping[str, Any], types: Sequence[TensorType],
         name: str | None, location: SourceLocation | None,
     ) -> Operation:  # fmt: skip
-        operation = Operation(definition, inputs, attributes, types, self.name, self.locations)
+        locations = _merge_locations(self.match.operations)
+        operation = Operation(definition, inputs, attributes, types, self.match.root.name, locations)
         self.operations.append(operation)
         return operation
 
