@@ -33,7 +33,7 @@ class _Packing:
         self.rounds = arithmetic.round_left or arithmetic.round_right
         self.source_element, self.element = memory_element(side.dtype), register_element(self.total)
         arguments = [("source", "ptr noalias"), ("packed", "ptr noalias"), ("depth", I64), *extra]
-        self.function = begin_helper(module, name, arguments)
+        self.function = begin_helper(module, name, arguments, as_written=True)
         self.source, self.packed, self.depth = self.function.arguments[:3]
 
     def load(self, function: Function, source: Value, valid: int, lanes: int = 0) -> Value:
