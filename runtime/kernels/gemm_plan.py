@@ -295,7 +295,9 @@ def _complete(
     panels = math.ceil(right.extent / panel)
     columns = right.extent if chosen.right_packing == "direct" else panels * panel
     near = chosen.right_packing in ("direct", "prepacked") and columns * depth * size * NEAR_SHARE <= machine.l2_bytes
-    grid = options.grid or _grid(contraction, tiles, panels, threads, near)
+    left_packing = options.left_packing or _left_packing(machine, left, tiles, depth, panels, lanes)
+    packed = _packed_shares(machine, chosen, left_packing, depth, panels, lanes)
+    grid = options.grid or _grid(contraction, tiles, panels, threads, near, packed)
     grid = (
         max(1, min(grid[0], contraction.batches)),
         max(1, min(grid[1], tiles.count)),
@@ -317,7 +319,6 @@ def _complete(
     panel_block = min(chunk_panels, options.panel_block or (max(1, min(room, 4 << 20) // panel_bytes) if several else 1))
     if contraction.terms > 1:  # sums of a block of panels stay near while the terms come and go
         panel_block = min(panel_block, max(1, half // (chunk_tiles * _sums_slot(tiles, panel) * size)))
-    left_packing = options.left_packing or _left_packing(machine, left, tiles, depth, panels, lanes)
     if left.prologue is not None and left_packing == "direct":
         raise ValueError("elements that are broadcast where they lie have no prologue")
     packed_right = chosen.right_packing in ("fused", "packed")
@@ -410,10 +411,21 @@ def packed_tile(packing: str, stride: int, tiles: Pieces, depth_block: int) -> i
     return stride * ((tiles.highest + 15) // 16 * 16) if packing == "rows" else stride * depth_block + 16
 
 
+def _packed_shares(
+    machine: Machine, chosen: _Candidate, left_packing: str, depth: int, panels: int, lanes: int
+) -> tuple[float, float]:
+    """What packing all of the left side and all of the right one takes, of the cycles of the product."""
+    left = 0.0
+    if left_packing != "direct":
+        left = _left_packing_cycles(machine, left_packing, chosen.left, chosen.tiles, depth, panels, lanes)
+    return left / chosen.cycles, _packing_cycles(chosen.right_packing, chosen.right, depth, lanes) / chosen.cycles
+
+
 def _grid(
-    contraction: Contraction, tiles: Pieces, panels: int, threads: int, near: bool
+    contraction: Contraction, tiles: Pieces, panels: int, threads: int, near: bool, packed: tuple[float, float]
 ) -> tuple[int, int, int]:
-    """Parts for batches, rows and panels: the shortest longest thread, then the least packing done twice.
+    """Parts for batches, rows and panels: the shortest longest thread, then the least packing done twice, of which `packed`
+    says what share of the work it is on the left and on the right side.
 
     Where the whole right side stays `near`, in the second cache of every core, little is lost if all threads read it. Then each
     takes whole rows of tiles: what follows in a program takes rows as well, and finds its own in the caches of its core.
@@ -427,9 +439,12 @@ def _grid(
             if rows > tiles.count or columns > panels:
                 continue
             cost = busiest_share(batches, tiles.count, panels, (parts, rows, columns), threads)
-            twice = (rows - 1) / max(1, contraction.rows) * 8 + (columns - 1) / max(1, contraction.columns) * 2
-            if near:
+            if packed[0]:
+                twice = (rows - 1) * packed[1] + (columns - 1) * packed[0]
+            elif near:
                 twice = 1e-3 * (columns - 1) + 1e-4 * (rows - 1)
+            else:
+                twice = (rows - 1) / max(1, contraction.rows) * 8 + (columns - 1) / max(1, contraction.columns) * 2
             cost = cost * (1 + twice) + 1e-4 * parts * rows * columns
             if cost < best_cost - 1e-9:
                 best, best_cost = (parts, rows, columns), cost
