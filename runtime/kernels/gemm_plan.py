@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from graphc.records import record
-from graphc.runtime.kernel import MAXIMUM_CHUNKS
 from graphc.runtime.kernels.contraction import Contraction, ContractionOptions, Side, sides
+from graphc.runtime.kernels.gemm_grid import choose_grid
 from graphc.runtime.schedule.machine import Machine
 
 SERIAL_FLOPS = 400_000  # under this a fork costs more than it saves
@@ -297,7 +297,9 @@ def _complete(
     near = chosen.right_packing in ("direct", "prepacked") and columns * depth * size * NEAR_SHARE <= machine.l2_bytes
     left_packing = options.left_packing or _left_packing(machine, left, tiles, depth, panels, lanes)
     packed = _packed_shares(machine, chosen, left_packing, depth, panels, lanes)
-    grid = options.grid or _grid(contraction, tiles, panels, threads, near, packed)
+    forks = threads > 1 and contraction.flops >= SERIAL_FLOPS
+    cuts = (contraction.batches, tiles.count, panels)
+    grid = options.grid or (choose_grid(contraction, cuts, threads, near, packed) if forks else (1, 1, 1))
     grid = (
         max(1, min(grid[0], contraction.batches)),
         max(1, min(grid[1], tiles.count)),
@@ -419,45 +421,3 @@ def _packed_shares(
     if left_packing != "direct":
         left = _left_packing_cycles(machine, left_packing, chosen.left, chosen.tiles, depth, panels, lanes)
     return left / chosen.cycles, _packing_cycles(chosen.right_packing, chosen.right, depth, lanes) / chosen.cycles
-
-
-def _grid(
-    contraction: Contraction, tiles: Pieces, panels: int, threads: int, near: bool, packed: tuple[float, float]
-) -> tuple[int, int, int]:
-    """Parts for batches, rows and panels: the shortest longest thread, then the least packing done twice, of which `packed`
-    says what share of the work it is on the left and on the right side.
-
-    Where the whole right side stays `near`, in the second cache of every core, little is lost if all threads read it. Then each
-    takes whole rows of tiles: what follows in a program takes rows as well, and finds its own in the caches of its core.
-    """
-    if threads <= 1 or contraction.flops < SERIAL_FLOPS:
-        return 1, 1, 1
-    batches = contraction.batches
-    best, best_cost = (1, 1, 1), math.inf
-    for parts in sorted({1, min(batches, threads), min(batches, 4 * threads), min(batches, MAXIMUM_CHUNKS)}):
-        for rows, columns in _factors(min(MAXIMUM_CHUNKS // parts, 2 * threads)):
-            if rows > tiles.count or columns > panels:
-                continue
-            cost = busiest_share(batches, tiles.count, panels, (parts, rows, columns), threads)
-            if packed[0]:
-                twice = (rows - 1) * packed[1] + (columns - 1) * packed[0]
-            elif near:
-                twice = 1e-3 * (columns - 1) + 1e-4 * (rows - 1)
-            else:
-                twice = (rows - 1) / max(1, contraction.rows) * 8 + (columns - 1) / max(1, contraction.columns) * 2
-            cost = cost * (1 + twice) + 1e-4 * parts * rows * columns
-            if cost < best_cost - 1e-9:
-                best, best_cost = (parts, rows, columns), cost
-    return best
-
-
-def _factors(limit: int) -> list[tuple[int, int]]:
-    return [(rows, columns) for rows in range(1, limit + 1) for columns in range(1, limit // rows + 1)]
-
-
-def busiest_share(batches: int, tiles: int, panels: int, grid: tuple[int, int, int], threads: int) -> float:
-    """The work of the busiest thread as a share of all, chunks being handed out in turn."""
-    chunks = grid[0] * grid[1] * grid[2]
-    share = math.ceil(batches / grid[0]) * math.ceil(tiles / grid[1]) * math.ceil(panels / grid[2])
-    return math.ceil(chunks / threads) * share / (batches * tiles * panels)
-
