@@ -62,8 +62,6 @@ _PASSES = ("AlwaysInliner", "SROA", "SimplifyCFG")
 _ASSEMBLY, _OBJECT = 0, 1
 # Code generation level 2: level 3 costs more time and gained nothing on code that is emitted vectorised and unrolled.
 _CODE_GENERATION_LEVEL = 2
-
-
 _LOADING = threading.Lock()
 
 

@@ -38,7 +38,7 @@ def choose_grid(
 
 
 def busiest_share(cuts: Grid, grid: Grid, threads: int) -> float:
-    """The work of the busiest thread as a share of all, chunks being handed out in turn."""
+    """The work of the busiest thread as a share of all, where each takes as many chunks."""
     share = math.prod(math.ceil(count / parts) for count, parts in zip(cuts, grid))
     return math.ceil(math.prod(grid) / threads) * share / math.prod(cuts)
 

@@ -236,9 +236,14 @@ def _tile_counts(extent: int, fewest: int, threads: int) -> list[int]:
     return sorted(counts)
 
 
+def _is_shared(contraction: Contraction, threads: int) -> bool:
+    """Whether threads share the work."""
+    return threads > 1 and contraction.flops >= SERIAL_FLOPS
+
+
 def _imbalance(contraction: Contraction, tiles: int, threads: int) -> float:
     """The busiest thread's share relative to an even one."""
-    if threads <= 1 or contraction.flops < SERIAL_FLOPS:
+    if not _is_shared(contraction, threads):
         return 1.0
     pieces = contraction.batches * tiles
     return math.ceil(pieces / threads) * threads / pieces
@@ -297,9 +302,9 @@ def _complete(
     near = chosen.right_packing in ("direct", "prepacked") and columns * depth * size * NEAR_SHARE <= machine.l2_bytes
     left_packing = options.left_packing or _left_packing(machine, left, tiles, depth, panels, lanes)
     packed = _packed_shares(machine, chosen, left_packing, depth, panels, lanes)
-    forks = threads > 1 and contraction.flops >= SERIAL_FLOPS
     cuts = (contraction.batches, tiles.count, panels)
-    grid = options.grid or (choose_grid(contraction, cuts, threads, near, packed) if forks else (1, 1, 1))
+    shared = _is_shared(contraction, threads)
+    grid = options.grid or (choose_grid(contraction, cuts, threads, near, packed) if shared else (1, 1, 1))
     grid = (
         max(1, min(grid[0], contraction.batches)),
         max(1, min(grid[1], tiles.count)),

@@ -20,12 +20,13 @@ from graphc.runtime.kernels.winograd import (
     far_cycles,
     product_cycles,
     register_shapes,
+    result_axes,
     result_spans,
     transform_cycles,
     with_grid,
 )
-from graphc.runtime.kernels.winograd_regions import Stretch, TileRange, are_within, one_region, split_regions
-from graphc.runtime.kernels.winograd_tiles import DTYPE, each_vector, load_points
+from graphc.runtime.kernels.winograd_regions import TileRange, are_within, one_region, split_regions
+from graphc.runtime.kernels.winograd_tiles import DTYPE, each_vector, load_points, tiles_inside
 from graphc.runtime.kernels.winograd_transforms import transform_square
 from graphc.runtime.schedule.machine import Machine
 
@@ -68,9 +69,7 @@ class TileWriter:
         self.finish = Finish(module, arithmetic, epilogue, panel)
         self.operand_count, self.workspace = epilogue.operand_count, 0
         m = problem.transforms.outputs
-        self.full = [
-            Stretch(0, axis.outputs // m, math.ceil(axis.outputs / m)) for axis in (problem.rows, problem.columns)
-        ]
+        self.full = [tiles_inside(axis, m, m) for axis in result_axes(problem.rows, problem.columns)]
         kinds = 2 if any(end < tiles for _, end, tiles in self.full) else 1
         kinds *= 2 if problem.filters % arithmetic.lanes else 1
         self.in_registers = epilogue_lines(epilogue, arithmetic, 0) * m * m * kinds <= INLINE_LINES

@@ -57,20 +57,8 @@ class RegionWalk:
         n, i, j = split_index(function, tile, [self.images, *self.size])
         return n, function.add(i, self.first[0]), function.add(j, self.first[1])
 
-    def over_tiles(
-        self, function: Function, first: Operand, count: Operand, body: Callable[[Operand, Sequence[Operand]], None]
-    ) -> None:
-        """body(number, place) for `count` tiles from the given one on. A counter goes from place to place: to divide by sizes
-        that are values would take longer."""
-
-        def tile(number: Operand, place: list[Value]) -> list[Value]:
-            body(number, place)
-            return self._following(function, place)
-
-        place = [function.coerce(at, I64) for at in self.place(function, first)]
-        function.loop(0, count, 1, place, tile)
-
-    def _following(self, function: Function, place: Sequence[Value]) -> list[Value]:
+    def following(self, function: Function, place: Sequence[Value]) -> list[Value]:
+        """The place of the next tile. To divide the number of each tile by sizes that are values would take longer."""
         image, *tile = place
         (top, left), (height, width) = self.first, self.size
         down, across = (function.binary("add", at, 1) for at in tile)
@@ -141,8 +129,14 @@ class TileRange:
     count: Operand
 
     def over_tiles(self, function: Function, body: Callable[[Operand, Sequence[Operand]], None]) -> None:
-        """body(place in the range, (image, tile down, tile across))."""
-        self.region.over_tiles(function, self.first, self.count, body)
+        """body(number in the range, (image, tile down, tile across))."""
+
+        def tile(number: Operand, place: list[Value]) -> list[Value]:
+            body(number, place)
+            return self.region.following(function, place)
+
+        place = [function.coerce(at, I64) for at in self.region.place(function, self.first)]
+        function.loop(0, self.count, 1, place, tile)
 
 
 def one_region(problem: WinogradProblem) -> tuple[Region, ...]:

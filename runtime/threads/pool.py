@@ -72,9 +72,9 @@ class Pool:
         ctypes.memset(ctypes.addressof(state), 0, ctypes.sizeof(state))
         state.threads = self.threads
         state.spins = self._spins
-        for number, own in enumerate(_share_chunks(self.threads)):
+        for number in range(self.threads):
             state.workers[number].pool = ctypes.addressof(state)
-            state.workers[number].own[:] = own
+            state.workers[number].own[:] = _own_chunks(number, self.threads)
 
     @staticmethod
     def reset_all() -> None:
@@ -90,13 +90,13 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=Pool.reset_all)
 
 
-def _share_chunks(threads: int) -> list[list[int]]:
-    """For each thread and each number of chunks, the bits of those whose middle lies in the thread's share of all."""
-    shares = [[0] * (MAXIMUM_CHUNKS + 1) for _ in range(threads)]
-    for count in range(1, MAXIMUM_CHUNKS + 1):
-        for chunk in range(count):
-            shares[(2 * chunk + 1) * threads // (2 * count)][count] |= 1 << chunk
-    return shares
+def _own_chunks(number: int, threads: int) -> list[int]:
+    """For each number of chunks, the bits of those whose middle lies in the thread's share of all."""
+
+    def first(thread: int, count: int) -> int:
+        return (2 * count * thread + threads - 1) // (2 * threads)
+
+    return [(1 << first(number + 1, count)) - (1 << first(number, count)) for count in range(MAXIMUM_CHUNKS + 1)]
 
 
 def _checked(threads: int) -> int:
