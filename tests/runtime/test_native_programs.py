@@ -5,6 +5,8 @@ import pytest
 from native_running import run_native
 from random_programs import assert_expected, random_gradient, random_program
 
+import graphc as tf
+
 SMALL_FLOATS = ("float16", "bfloat16", "float32")
 INTEGERS = ("int8", "uint8", "int16", "int32", "int64", "uint32", "float32")
 
@@ -68,3 +70,16 @@ def test_many_random_programs(block):
     for seed in range(1000 + 100 * block, 1100 + 100 * block):
         check(random_program(seed))
         check(random_gradient(seed))
+
+
+def test_a_chain_of_ten_thousand_operations():
+    start = np.linspace(-2, 2, 64, dtype=np.float32)
+    expected = start.astype(np.float64)
+    with tf.Graph().as_default() as graph, tf.Session() as session:
+        x = tf.placeholder(tf.float32, [64])
+        value = x
+        for number in range(3334):
+            value = tf.sin(value + float(number % 7)) * 0.5
+            expected = np.sin(expected + number % 7) * 0.5
+        assert len(graph.get_operations()) > 10_000
+        np.testing.assert_allclose(session.run(value, {x: start}), expected, rtol=1e-4, atol=1e-6)
